@@ -1,0 +1,1 @@
+"""The data hub between raw data and a training loop."""

@@ -1,0 +1,1 @@
+//! Order of an epoch; rows to batches.

@@ -1,0 +1,1 @@
+//! Does the catalog tell the truth about its shards?

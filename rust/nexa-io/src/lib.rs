@@ -1,0 +1,1 @@
+//! Bytes between disk and aligned memory.

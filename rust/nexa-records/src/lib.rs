@@ -1,0 +1,1 @@
+//! Shard and source formats to Arrow columns.
