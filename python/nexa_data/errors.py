@@ -6,6 +6,7 @@ __all__ = [
     "ArtifactError",
     "CatalogError",
     "ConfigError",
+    "ContentMismatchError",
     "MissingDependencyError",
     "NexaError",
     "RecordError",
@@ -61,6 +62,10 @@ class ShardNotFoundError(NexaError, FileNotFoundError):
 
 class StagingError(NexaError, OSError):
     """A copy that could not be made or proven: space, permissions, device, a digest that differs."""
+
+
+class ContentMismatchError(StagingError):
+    """A file whose size or digest is not what its catalog says; the bad copy was removed."""
 
 
 class TeacherError(NexaError):

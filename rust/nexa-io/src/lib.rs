@@ -1,1 +1,44 @@
 //! Bytes between disk and aligned memory.
+//!
+//! The ground floor: everything above it that reads, copies, hashes or holds bytes in bulk does it through this
+//! crate, and nothing here knows what the bytes mean.
+//!
+//! - [`AlignedBuf`] and [`BufferPool`]: memory whose alignment is a type, reused because first-touch page faults
+//!   cost more than the copies into it.
+//! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
+//! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
+//! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
+//! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
+//! - [`threads`]: the one pool of compute threads of this process.
+//!
+//! What it is not: an object store client, an async runtime, or a file format. Every call blocks; callers that hold a
+//! lock of their own (an interpreter's, say) release it first and stop long work through [`Control`].
+
+pub mod align;
+pub mod buffer;
+pub mod control;
+pub mod copy;
+pub mod digest;
+mod digest_file;
+mod direct;
+pub mod error;
+pub mod mapped;
+pub mod place;
+pub mod pool;
+pub mod probe;
+mod regular;
+pub mod threads;
+mod transfer;
+#[cfg(target_os = "linux")]
+mod uring;
+
+pub use align::Alignment;
+pub use buffer::AlignedBuf;
+pub use control::Control;
+pub use copy::{CopyJob, CopyMode, CopyOptions, CopyReport, copy_files};
+pub use digest::{Algorithm, Digest, Hasher};
+pub use digest_file::digest_file;
+pub use error::IoError;
+pub use mapped::ShardBytes;
+pub use pool::{BufferPool, PoolStats, PooledBuf};
+pub use probe::{Probe, probe};

@@ -1,1 +1,38 @@
-//! Python bindings.
+//! Translates the Rust crates to the Python module `nexa_data._core`, and nothing else.
+//!
+//! One file per verb. Long work goes through [`door`], errors through [`errors`], memory through [`buffers`].
+
+mod buffers;
+mod catalog;
+mod copy;
+mod door;
+mod errors;
+mod filter;
+mod loader;
+mod shard;
+mod system;
+
+/// The native core of nexa-data.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::buffers::Buffer;
+    #[pymodule_export]
+    use crate::catalog::{parse_catalog, staged_name, validate_catalog};
+    #[pymodule_export]
+    use crate::copy::{CopyReport, copy_files, digest_file};
+    #[pymodule_export]
+    use crate::door::Control;
+    #[pymodule_export]
+    use crate::filter::{LabelFilter, select_labels};
+    #[pymodule_export]
+    use crate::loader::{Assembler, Order, Ticket};
+    #[pymodule_export]
+    use crate::shard::{shard_info, write_shard};
+    #[pymodule_export]
+    use crate::system::{build_info, default_threads, exchange_paths, filesystem, probe, set_threads};
+
+    /// Version of the order of an epoch that this build draws.
+    #[pymodule_export]
+    const ORDER_VERSION: u32 = nexa_batch::ORDER_VERSION;
+}

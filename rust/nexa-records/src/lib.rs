@@ -1,1 +1,40 @@
 //! Shard and source formats to Arrow columns.
+//!
+//! What stands between a file that somebody else wrote and the batch assembly, which wants nothing but rows of
+//! equal width: [`Shard`] opens a file and gives its record batches without copying them, [`column_spec`] says
+//! from the schema alone what a column's rows look like, and [`fixed_column`] gives the bytes of one column of
+//! one batch.
+//!
+//! # Why this shape
+//!
+//! A file is mapped (or read) once and every uncompressed, aligned column is a view into it, so that opening a
+//! shard of any size costs its footer. Formats beside the Arrow IPC file get a file each; they all end in the
+//! same [`FixedColumn`].
+//!
+//! # Hostile bytes
+//!
+//! A shard's bytes are never trusted. Every offset, length and count is checked against the file before it is
+//! used, claims about decompressed sizes are bounded before memory is allocated, and what is wrong comes back as
+//! a [`RecordError`] that says which file, batch or column.
+
+#![forbid(unsafe_code)]
+
+mod column;
+mod element;
+mod error;
+mod guard;
+mod ipc_layout;
+mod ipc_message;
+mod schema;
+mod shard;
+mod sniff;
+mod spec;
+mod write;
+
+pub use column::{FixedColumn, fixed_column};
+pub use element::{Element, UnknownElement};
+pub use error::RecordError;
+pub use schema::check_schema;
+pub use shard::Shard;
+pub use spec::{ColumnSpec, column_spec};
+pub use write::{WriteColumn, write_shard};

@@ -1,0 +1,326 @@
+"""What a user may say in a config, and the one place where it is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from nexa_data.config_source import ConfigSource
+from nexa_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "SPLITS",
+    "BatchConfig",
+    "Config",
+    "DataConfig",
+    "ExperimentConfig",
+    "LabelConfig",
+    "OrderConfig",
+    "PreprocessingConfig",
+    "ShardConfig",
+    "SplitConfig",
+    "config_schema",
+    "load_config",
+]
+
+SPLITS = ("train", "validation", "test")
+"""Names of the splits, in the order in which they are cut."""
+
+_SHARE_TOLERANCE = 1e-6
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004 (pydantic collects ValueErrors)
+    return value
+
+
+_Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+_Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+_Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, le=1.0)]
+_Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+# `1` and `1.0` in YAML are numbers; a version is a name.
+_Version = Annotated[_Name, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class SplitConfig(_Section):
+    """Shares of the records per split; they sum to 1, and zero leaves a split out."""
+
+    train: _Share = 0.8
+    """Share of the records that the model is trained on."""
+    validation: _Share = 0.1
+    """Share that decides about hyperparameters."""
+    test: _Share = 0.1
+    """Share held out to the end."""
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > _SHARE_TOLERANCE:
+            raise ValueError(f"the shares sum to {total:g}, not 1 (a split that isn't named has its default share)")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """Return the share per split, in the order of `SPLITS`."""
+        return {name: getattr(self, name) for name in SPLITS}
+
+
+class LabelConfig(_Section):
+    """Which column is the label, and what kind of label it is."""
+
+    column: str = "label"
+    """Name of the column in the source."""
+    kind: Literal["class", "float", "multi_hot", "distribution"] = "class"
+    """`class`: one class id (int64); `float`: a number (float32); `multi_hot` and `distribution`: a float32 vector."""
+
+
+def _label(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+_Label = Annotated[LabelConfig, BeforeValidator(_label)]
+
+
+class PreprocessingConfig(_Section):
+    """How records become features and a label."""
+
+    features: Annotated[
+        list[str] | None, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+    ] = None
+    """Columns, scalar or vector, joined in their order to one float32 vector; default: all numeric ones but the label."""
+    label: _Label | None = None
+    """Label column, or `{column, kind}`; default `label`."""
+    label_map: dict[str, _Whole] | None = None
+    """Class id for each label value as text; default: integers as they are, strings in sorted order."""
+    key: str | None = None
+    """Column whose value decides about the split, so that equal keys never part; default: source file and row."""
+    seed: _Whole = 0
+    """Seed of the split, of the order of each epoch, and of synthetic data."""
+    num_samples: _Count = 10_000
+    """Records of synthetic data."""
+    num_features: _Count = 32
+    """Features of synthetic data."""
+    num_classes: Annotated[int, BeforeValidator(_no_bool), Field(ge=2)] | None = None
+    """Number of classes: of synthetic data (default 10), or the bound that labels are checked against."""
+    class_sep: Annotated[float, BeforeValidator(_no_bool), Field(gt=0.0)] = 1.0
+    """Distance between the class centres of synthetic data, in standard deviations of a feature."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Whatever a builder of your own wants to know; part of the key."""
+
+    @field_validator("features")
+    @classmethod
+    def _distinct(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and (not value or len(set(value)) != len(value)):
+            raise ValueError("name at least one column, and each only once")
+        return value
+
+
+class ShardConfig(_Section):
+    """How large a shard may grow; the first bound that is reached closes it."""
+
+    rows: _Count | None = None
+    """Records per shard."""
+    bytes: _Count = 128 * 1024 * 1024
+    """Bytes of payload per shard."""
+
+
+class BatchConfig(_Section):
+    """The form of a batch."""
+
+    as_: Literal["tuple", "dict"] = Field(default="tuple", alias="as")
+    """`tuple`: `(features, labels)`; `dict`: by column name."""
+    columns: list[str] | None = None
+    """Columns to load; default: features and label."""
+    tail: Literal["drop", "keep", "repeat"] | None = None
+    """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
+
+
+class OrderConfig(_Section):
+    """The order of an epoch."""
+
+    mode: Literal["full", "none"] = "full"
+    """`full`: a permutation of all records; `none`: as stored. It holds for train; other splits are never shuffled."""
+
+
+class DataConfig(_Section):
+    """The section `data:`."""
+
+    dataset_name: _Name
+    """A registered dataset (`synthetic`, `digits`, your own), or with `source_uri` any name."""
+    dataset_version: _Version = "1"
+    """Your version of it; part of the artifact's name."""
+    source_uri: str | list[str] | None = None
+    """File, folder or glob, or a list of these, of Parquet, CSV or Arrow files; relative to the working directory."""
+    format: Literal["parquet", "csv", "arrow"] | None = None
+    """Format of the source; default: recognised from content and name."""
+    batch_size: _Count = 32
+    """Records per batch and rank."""
+    global_batch_size: _Count | None = None
+    """Records per batch over all ranks, instead of `batch_size`: batches are then the same for every world size."""
+    num_workers: _Whole | None = None
+    """Another name for `threads`, as other loaders call it; no worker processes are started."""
+    threads: _Count | None = None
+    """Threads of the native core; default: automatic, from the CPUs of this container and LOCAL_WORLD_SIZE."""
+    shuffle: bool = True
+    """Draw a new order for each epoch of train."""
+    pin_memory: bool = False
+    """Put batches into page-locked memory where there is a device to pin for."""
+    split: SplitConfig = SplitConfig()
+    """Shares of the splits."""
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    """From records to features and label."""
+    label: _Label | None = None
+    """The same as `preprocessing.label`."""
+    augmentations: list[str | dict[str, Any]] = Field(default_factory=list)
+    """Augmentations of train batches, by name: `[{gaussian_noise: {std: 0.1}}, feature_dropout]`."""
+    filters: list[dict[str, Any]] = Field(default_factory=list)
+    """Which records are kept: `[{label: {allow: [0, 1]}}]`."""
+    checks: list[str | dict[str, Any]] = Field(default_factory=list)
+    """Rules that the data must pass before it is published: `[{max_nan_share: 0}]`."""
+    batch: BatchConfig = BatchConfig()
+    """Form of a batch."""
+    order: OrderConfig = OrderConfig()
+    """Order of an epoch."""
+    shards: ShardConfig = ShardConfig()
+    """Size of a shard."""
+    on_error: Literal["fail"] = "fail"
+    """What a broken record does: `fail` ends the run before anything is published."""
+    cache_dir: str | None = None
+    """Local folder that loaders stage the dataset to and read it from, for example `${oc.env:SLURM_TMPDIR,null}`."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if self.threads is not None and self.num_workers and self.threads != self.num_workers:
+            raise ValueError("threads and num_workers are two names of one setting and differ; keep one")
+        if self.global_batch_size is not None and "batch_size" in self.model_fields_set:
+            raise ValueError("batch_size (per rank) and global_batch_size (over all ranks) exclude each other")
+        label = self.preprocessing.label
+        if self.label is not None and label is not None and self.label != label:
+            raise ValueError("label and preprocessing.label differ; keep one")
+        return self
+
+    @property
+    def label_config(self) -> LabelConfig:
+        """The label, wherever it was named."""
+        return self.label or self.preprocessing.label or LabelConfig()
+
+    @property
+    def n_threads(self) -> int | None:
+        """Threads of the native core, None for automatic."""
+        return self.threads or self.num_workers or None
+
+    @property
+    def sources(self) -> list[str]:
+        """`source_uri` as a list."""
+        uri = self.source_uri
+        return [] if uri is None else [uri] if isinstance(uri, str) else list(uri)
+
+    def content(self) -> dict[str, Any]:
+        """Return, for the key, what changes the data; settings of the loader are not in it."""
+        kept = {"dataset_name", "dataset_version", "source_uri", "format", "split", "filters", "checks", "shards"}
+        content = self.model_dump(mode="json", include=kept)
+        content["preprocessing"] = self.preprocessing.model_dump(mode="json", exclude={"label"})
+        content["label"] = self.label_config.model_dump(mode="json")
+        return content
+
+
+class ExperimentConfig(_Section):
+    """The section `experiment:`."""
+
+    name: _Name = "default"
+    """Name of the experiment; artifacts lie below it."""
+    output_dir: str = "runs"
+    """Root of the store; relative to the working directory."""
+    tags: list[str] | dict[str, str] = Field(default_factory=list)
+    """Free words; kept in the artifact's inputs."""
+
+
+class Config(BaseModel):
+    """A whole config; further top-level sections (`model`, `training`, …) belong to others and are let be."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    data: DataConfig
+    experiment: ExperimentConfig = ExperimentConfig()
+
+    _origin: str = PrivateAttr(default="<config>")
+
+    @property
+    def origin(self) -> str:
+        """Where it was read from, for messages."""
+        return self._origin
+
+    @property
+    def store(self) -> Path:
+        """Folder that holds the versions of this dataset."""
+        experiment = self.experiment
+        root = Path(experiment.output_dir).expanduser()
+        return root / experiment.name / "datasets" / self.data.dataset_name
+
+    @property
+    def seed(self) -> int:
+        """Seed of splits and orders."""
+        return self.data.preprocessing.seed
+
+
+def load_config(
+    config: Path | str | Mapping[str, Any] | Config, *, overrides: Sequence[str] | Mapping[str, Any] = ()
+) -> Config:
+    """Read, resolve and check a config.
+
+    Args:
+        config: Path of a YAML file, a mapping of the same form, or a config, which is taken as it is.
+        overrides: Changes as `["data.batch_size=64"]` or `{"data.batch_size": 64}`.
+
+    Returns:
+        The checked, frozen config.
+
+    Raises:
+        ShardNotFoundError: There is no such file.
+        ConfigError: It is malformed, has an unknown key in `data:` or `experiment:`, or an impossible value;
+            the message names file, line, key and the nearest known key, for every fault found.
+
+    Example:
+        >>> load_config({"data": {"dataset_name": "synthetic"}}).data.batch_size
+        32
+    """
+    if isinstance(config, Config):
+        if not overrides:
+            return config
+        origin = config.origin
+        config = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    else:
+        origin = None
+    source = ConfigSource.read(config, overrides, origin=origin)
+    try:
+        checked = Config.model_validate(source.sections("data", "experiment"))
+    except ValidationError as error:
+        raise ConfigError(source.explain(error, Config)) from error
+    checked._origin = source.origin  # noqa: SLF001 (a private attribute is the only one that a frozen model lets us set)
+    return checked
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a config, for editors."""
+    schema = Config.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "nexa-data config"
+    return schema

@@ -1,0 +1,48 @@
+"""What identifies a source's content, without reading again what hasn't changed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+from nexa_data.artifacts import digest_text, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nexa_data.datasets.files import SourceFile
+
+__all__ = ["fingerprint_files"]
+
+
+def fingerprint_files(files: Sequence[SourceFile], cache: Path) -> str:
+    """Return a digest over the names and contents of `files`.
+
+    A file's sha256 is kept in `cache` under its path, size, modification time and inode; only a file that
+    differs in one of these is read again.
+
+    Args:
+        files: The files of a source, in their order.
+        cache: JSON file of digests that are known; made anew if it is damaged.
+    """
+    from nexa_data import _core
+
+    known: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):
+        loaded = json.loads(cache.read_bytes())
+        known = loaded if isinstance(loaded, dict) else {}
+    parts: list[str] = []
+    fresh: dict[str, str] = {}
+    for file in files:
+        facts = file.path.stat()
+        key = f"{file.path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}|{facts.st_ino}"
+        digest = known.get(key) or _core.digest_file(file.path, "sha256")[1]
+        if key not in known:
+            fresh[key] = digest
+        parts += [file.origin, digest]
+    if fresh:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(cache, json.dumps(known | fresh, indent=0, sort_keys=True).encode())
+    return digest_text(*parts)

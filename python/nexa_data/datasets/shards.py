@@ -1,0 +1,241 @@
+"""The records of a split as torch sees them: by number, or a whole batch at once, assembled natively."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import torch
+from torch.utils.data import Dataset
+
+from nexa_data import _core
+from nexa_data.artifacts import read_meta
+from nexa_data.catalog import ShardCatalog
+from nexa_data.errors import CatalogError, RecordError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["BatchRequest", "EpochOrder", "ShardDataset"]
+
+Batch = Any
+"""`(features, labels)` or a mapping of column to tensor."""
+
+
+class _Augment(Protocol):
+    def __call__(self, features: Tensor, labels: Tensor, *, epoch: int, position: int) -> tuple[Tensor, Tensor]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOrder:
+    """The order of one epoch, which a few numbers determine."""
+
+    records: int
+    seed: int
+    epoch: int
+    shuffle: bool
+
+    def native(self) -> _core.Order:
+        """Return the order that answers in O(1)."""
+        return _core.Order(self.records, seed=self.seed, epoch=self.epoch, shuffle=self.shuffle)
+
+
+class BatchRequest(Sequence[int]):
+    """The records of one batch: positions `start … start + rows` of an epoch, as a lazy sequence of record numbers.
+
+    Code that takes batches of indices apart (to cut them by process, say) finds the indices; our dataset doesn't
+    look at them, but asks the native core for the batch, which may be under way already.
+
+    Args:
+        order: The epoch's order.
+        start: First position.
+        rows: Number of records; beyond the epoch's end it begins again at the first position.
+        native: The native order, shared by an epoch's requests.
+        ticket: The native core's claim, if the batch is being assembled.
+    """
+
+    __slots__ = ("_native", "order", "rows", "start", "ticket")
+
+    def __init__(
+        self,
+        order: EpochOrder,
+        start: int,
+        rows: int,
+        *,
+        native: _core.Order | None = None,
+        ticket: _core.Ticket | None = None,
+    ) -> None:
+        self.order = order
+        self.start = start
+        self.rows = rows
+        self.ticket = ticket
+        self._native = native
+
+    @property
+    def native(self) -> _core.Order:
+        """The epoch's native order."""
+        if self._native is None:
+            self._native = self.order.native()
+        return self._native
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(self.rows))]
+        at = index + self.rows if index < 0 else index
+        if not 0 <= at < self.rows:
+            raise IndexError(f"position {index} is out of range: the batch has {self.rows} records")
+        return self.native.record((self.start + at) % self.order.records)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.native.records(self.start, self.rows))
+
+    def __add__(self, other: Sequence[int]) -> list[int]:
+        return [*self, *other]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A ticket belongs to this process; another one asks for the batch by its numbers.
+        return BatchRequest, (self.order, self.start, self.rows)
+
+
+class ShardDataset(Dataset[Any]):
+    """A map-style dataset over one split of an artifact.
+
+    `dataset[i]` is record i: `(features, label)`. `dataset[request]`, with what our sampler yields, and
+    `dataset[[4, 2, 7]]` are whole batches. Batches lie in memory that is the caller's own: aligned, writable, and
+    returned to a pool when the last tensor on it dies.
+
+    Args:
+        folder: Folder of the artifact (prepared or staged), or of any catalog of Arrow shards.
+        split: The split.
+        columns: Columns to load, in their order.
+        as_dict: Batches as a mapping of column to tensor instead of a tuple.
+        augment: What is done to each batch of a request.
+
+    Raises:
+        CatalogError: There is no such split.
+        RecordError: A shard isn't Arrow, is cut short, or has no such column.
+
+    Example:
+        >>> import tempfile
+        >>> from nexa_data.prepare import prepare_from_config
+        >>> meta = prepare_from_config({
+        ...     "data": {"dataset_name": "synthetic", "preprocessing": {"num_samples": 500, "num_features": 3}},
+        ...     "experiment": {"output_dir": tempfile.mkdtemp()},
+        ... })
+        >>> features, labels = ShardDataset(meta.path, "train")[[0, 1, 2, 3]]
+        >>> tuple(features.shape), labels.dtype
+        ((4, 3), torch.int64)
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        split: str,
+        *,
+        columns: Sequence[str] = ("features", "label"),
+        as_dict: bool = False,
+        augment: _Augment | None = None,
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self.split = split
+        self.columns = tuple(columns)
+        self.as_dict = as_dict
+        self.augment = augment
+        catalog = ShardCatalog.load(self.folder)
+        self._shards = [_shard(catalog, record.path(catalog.root), record.records) for record in catalog.of(split)]
+        self._open()
+
+    def _open(self) -> None:
+        self._assembler = _core.Assembler(self._shards, list(self.columns))
+        self._forms = [(_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def __len__(self) -> int:
+        return len(self._assembler)
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a record over all columns."""
+        return self._assembler.record_bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the artifact; for a bare catalog, its shards' names and records."""
+        if (self.folder / "meta.json").is_file():
+            meta = read_meta(self.folder)
+            return meta.labels.get("source_hash", meta.hash)
+        from nexa_data.artifacts import digest_text
+
+        return digest_text(*(f"{path.name}:{records}" for path, records in self._shards))
+
+    def __getitem__(self, index: int | Sequence[int]) -> Batch:
+        if isinstance(index, BatchRequest):
+            return self._requested(index)
+        if isinstance(index, Sequence):
+            return self._form(self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index)))
+        tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
+        return self._form([tensor[0] for tensor in tensors])
+
+    def _checked(self, index: int) -> int:
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"record {index} is out of range: split {self.split!r} has {n}")
+        return index % n
+
+    def submit(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
+        """Return a request whose batch is being assembled on the native core's threads."""
+        return BatchRequest(order, start, rows, native=native, ticket=self._assembler.submit(native, start, rows))
+
+    def _requested(self, request: BatchRequest) -> Batch:
+        ticket, request.ticket = request.ticket, None
+        buffers = ticket.wait() if ticket else self._assembler.take_ordered(request.native, request.start, len(request))
+        tensors = self._tensors(buffers, len(request))
+        if self.augment is not None:
+            tensors[:2] = self.augment(*tensors[:2], epoch=request.order.epoch, position=request.start)
+        return self._form(tensors)
+
+    def _tensors(self, buffers: Sequence[_core.Buffer], rows: int) -> list[Tensor]:
+        return [
+            # An empty buffer has no memory that a tensor could share.
+            torch.frombuffer(buffer, dtype=dtype).view(rows, *shape)
+            if rows and math.prod(shape)
+            else torch.empty((rows, *shape), dtype=dtype)
+            for buffer, (dtype, shape) in zip(buffers, self._forms, strict=True)
+        ]
+
+    def _form(self, tensors: list[Tensor]) -> Batch:
+        return dict(zip(self.columns, tensors, strict=True)) if self.as_dict else tuple(tensors)
+
+
+def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path, int]:
+    if records is None:
+        records = _core.shard_info(path)[0]
+    if not path.exists():
+        raise CatalogError(f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again")
+    return path, records
+
+
+def _torch_dtype(column: str, element: str) -> torch.dtype:
+    dtype = getattr(torch, element, None)
+    if not isinstance(dtype, torch.dtype):
+        raise RecordError(
+            f"column {column!r} is of {element}, which torch {torch.__version__} doesn't have",
+            remedy="update torch, or write the shards with another type",
+        )
+    return dtype

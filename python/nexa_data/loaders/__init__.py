@@ -1,0 +1,1 @@
+"""Loaders: batches of an artifact for a training loop."""

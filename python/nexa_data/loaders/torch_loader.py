@@ -1,0 +1,179 @@
+"""A `torch.utils.data.DataLoader` over an artifact, made so that it survives being taken apart."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from nexa_data import _core
+from nexa_data.augment import batch_augmentor
+from nexa_data.config import SPLITS, load_config
+from nexa_data.datasets.shards import ShardDataset
+from nexa_data.errors import ConfigError
+from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.plan import BatchPlan
+from nexa_data.loaders.ranks import find_ranks
+from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
+from nexa_data.pipeline import DataPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from nexa_data.config import Config
+    from nexa_data.loaders.ranks import Ranks
+
+__all__ = ["ShardLoader", "build_loader", "build_loaders"]
+
+_log = logging.getLogger(__name__)
+
+
+class ShardLoader(DataLoader[Any]):
+    """A DataLoader whose dataset assembles whole batches and whose sampler yields them.
+
+    Frameworks that rebuild a DataLoader from its parts lose only what this class adds for comfort: the state and
+    the epoch, which the sampler has too.
+
+    Args:
+        dataset: The records.
+        sampler: The batches.
+        pin_memory: Put batches into page-locked memory.
+    """
+
+    def __init__(self, dataset: ShardDataset, sampler: ShardSampler, *, pin_memory: bool = False) -> None:
+        super().__init__(
+            dataset, batch_size=None, sampler=sampler, num_workers=0, collate_fn=_as_it_is, pin_memory=pin_memory
+        )
+
+    @property
+    def _batches(self) -> ShardSampler:
+        sampler = self.sampler
+        if not isinstance(sampler, ShardSampler):
+            raise ConfigError(
+                f"the loader's sampler was replaced by a {type(sampler).__name__}, which has no state",
+                remedy="keep the sampler that build_loader made",
+            )
+        return sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next `iter()` yields."""
+        self._batches.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader stands: a few numbers, the same on every rank."""
+        return self._batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken: the next `iter()` yields the rest of its epoch.
+
+        Raises:
+            ConfigError: It is of another dataset or order; the message says what differs.
+        """
+        self._batches.load_state_dict(state)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Return the batch: the dataset assembled it."""
+    return batch
+
+
+def build_loader(
+    config_path: Path | str | Mapping[str, Any] | Config,
+    split: str,
+    *,
+    rank: int | None = None,
+    world_size: int | None = None,
+    shard: str | tuple[int, int] = "auto",
+) -> ShardLoader:
+    """Return the loader of one split.
+
+    A single process prepares (and with `data.cache_dir` stages) the dataset if that hasn't been done. `len(loader)`
+    is the number of batches, `len(loader.dataset)` of records. Only train is shuffled, in an order that is a function
+    of seed and epoch, and drops its last, shorter batch (unless it is the only one).
+
+    Args:
+        config_path: Path of a config, a mapping of the same form, or a config.
+        split: `train`, `validation` or `test`.
+        rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
+        world_size: Number of ranks.
+        shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+
+    Returns:
+        A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
+        memory that is the caller's own.
+
+    Raises:
+        ConfigError: The config is wrong, or has no such split.
+        ArtifactError: The dataset isn't prepared and this process is one of several.
+
+    Example:
+        >>> import tempfile
+        >>> loader = build_loader({
+        ...     "data": {"dataset_name": "synthetic", "batch_size": 64, "preprocessing": {"num_samples": 1000}},
+        ...     "experiment": {"output_dir": tempfile.mkdtemp()},
+        ... }, "train")
+        >>> features, labels = next(iter(loader))
+        >>> tuple(features.shape), tuple(labels.shape)
+        ((64, 32), (64,))
+    """
+    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard)[split]
+
+
+def build_loaders(
+    config_path: Path | str | Mapping[str, Any] | Config,
+    splits: Iterable[str],
+    *,
+    rank: int | None = None,
+    world_size: int | None = None,
+    shard: str | tuple[int, int] = "auto",
+) -> dict[str, ShardLoader]:
+    """Return a loader for each split, all of one artifact; see `build_loader`."""
+    config = load_config(config_path)
+    wanted = [splits] if isinstance(splits, str) else list(splits)
+    _check_splits(config, wanted)
+    pipeline = DataPipeline(config)
+    ranks = find_ranks(rank, world_size, shard)
+    if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
+        _log.info("the native core's threads run already; data.threads=%d has no effect", config.data.n_threads)
+    folder = dataset_folder(pipeline, distributed=ranks.distributed)
+    return {split: _loader(config, folder, split, ranks) for split in wanted}
+
+
+def _check_splits(config: Config, splits: list[str]) -> None:
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
+        if not config.data.split.shares()[split]:
+            raise ConfigError(f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it")
+
+
+def _loader(config: Config, folder: Path, split: str, ranks: Ranks) -> ShardLoader:
+    data, train = config.data, split == "train"
+    dataset = ShardDataset(
+        folder,
+        split,
+        columns=data.batch.columns or ("features", "label"),
+        as_dict=data.batch.as_ == "dict",
+        augment=batch_augmentor(config) if train else None,
+    )
+    records = len(dataset)
+    batch = data.global_batch_size or data.batch_size * ranks.world_size
+    tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
+    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+    sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
+    shuffle = train and data.shuffle and data.order.mode == "full"
+    return ShardLoader(
+        dataset,
+        sampler(dataset, plan, seed=config.seed, shuffle=shuffle),
+        pin_memory=data.pin_memory and _has_device(),
+    )
+
+
+def _has_device() -> bool:
+    """Say whether there is a device that page-locked memory would serve; asked first, as torch warns without one."""
+    accelerator = getattr(torch, "accelerator", None)
+    return bool(accelerator.is_available()) if accelerator else torch.cuda.is_available()
+

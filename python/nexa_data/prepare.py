@@ -1,0 +1,119 @@
+"""From a config to artifacts and loaders: the door that training scripts use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nexa_data.pipeline import DataPipeline
+from nexa_data.publishing import publish_dataset, publish_metadata
+from nexa_data.staging import stage_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from nexa_data.artifacts import ArtifactMeta
+    from nexa_data.config import Config
+    from nexa_data.loaders.torch_loader import ShardLoader
+
+__all__ = ["build_dataloaders", "prepare_from_config", "stage_catalog_to_nvme"]
+
+
+def prepare_from_config(
+    config_path: Path | str | Mapping[str, Any] | Config,
+    *,
+    materialize_only: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> ArtifactMeta:
+    """Build the dataset that a config names, as validated Arrow shards with a catalog.
+
+    The artifact lies in `<experiment.output_dir>/<experiment.name>/datasets/<dataset_name>/<version>-<key>/`:
+    `shards/`, `catalog.jsonl`, `dataset_metadata.json`, `dataset_summary.json`, `meta.json`. Its key is a function
+    of what in `data:` changes the data and of the sources' content: the same config gives the same artifact, which
+    is reused; another gives a new one beside it. The symlink `latest` follows.
+
+    Args:
+        config_path: Path of a config, a mapping of the same form, or a config.
+        materialize_only: Write the metadata alone, from schema and config, as an artifact of kind
+            `dataset-metadata`; no shard, no statistics, and `latest` stays.
+        progress: Called with the number of records written so far.
+
+    Returns:
+        Meta data of the artifact.
+
+    Raises:
+        ConfigError: The config is wrong; the message says where.
+        ShardNotFoundError: The config or its source isn't there.
+        RecordError: A record can't be read, or has an impossible label; nothing is published.
+        ValidationRefusedError: A rule of `data.checks` refused the data; nothing is published.
+        ArtifactError: The store can't be written.
+
+    Example:
+        >>> import tempfile
+        >>> meta = prepare_from_config({
+        ...     "data": {"dataset_name": "synthetic", "preprocessing": {"num_samples": 500}},
+        ...     "experiment": {"output_dir": tempfile.mkdtemp()},
+        ... })
+        >>> meta.kind
+        'dataset'
+    """
+    pipeline = DataPipeline(config_path)
+    if materialize_only:
+        return publish_metadata(pipeline)
+    return publish_dataset(pipeline, progress=progress)
+
+
+def stage_catalog_to_nvme(
+    catalog_path: Path,
+    destination: Path,
+    *,
+    algorithm: str = "sha256",
+    threads: int | None = None,
+    direct: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> ArtifactMeta:
+    """Copy a catalog's shards to local disk, verified in the same pass; see `nexa_data.staging.stage_catalog`.
+
+    Run twice it copies nothing; run by many processes at once, one copies and the others wait and reuse.
+
+    Args:
+        catalog_path: The catalog, or the folder that holds it.
+        destination: Folder that the staged artifact will be.
+        algorithm: Digest for shards whose catalog line has none.
+        threads: Shards that are copied at once.
+        direct: Copy past the page cache where the file systems allow it.
+        progress: Called with bytes copied and bytes in all.
+
+    Returns:
+        Meta data of the staged artifact.
+
+    Raises:
+        ShardNotFoundError: The catalog or a shard isn't there.
+        CatalogError: The catalog is malformed, or a name would leave the destination.
+        StagingError: Not enough space, not writable, a device's error, or (`ContentMismatchError`) a size or
+            digest that is not the catalog's.
+        ArtifactError: The destination holds files of somebody else.
+    """
+    return stage_catalog(
+        catalog_path, destination, algorithm=algorithm, threads=threads, direct=direct, progress=progress
+    )
+
+
+def build_dataloaders(
+    config_path: Path | str | Mapping[str, Any] | Config, splits: Iterable[str]
+) -> dict[str, ShardLoader]:
+    """Return a loader for each of `splits`, all of one artifact.
+
+    Args:
+        config_path: Path of a config, a mapping of the same form, or a config.
+        splits: Names of the splits, for example `("train", "validation")`.
+
+    Returns:
+        Split → loader, in the order of `splits`; see `nexa_data.loaders.torch_loader.build_loader`.
+
+    Raises:
+        ConfigError: A split is unknown, or has no records by the config.
+    """
+    from nexa_data.loaders.torch_loader import build_loaders
+
+    return build_loaders(config_path, splits)

@@ -1,0 +1,267 @@
+"""Writes a pipeline's splits as Arrow shards with a catalog, and publishes them as an artifact."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nexa_data.artifacts import FORMAT_VERSION, ArtifactMeta, ArtifactWriter, digest_text, is_complete, move_latest, read_meta
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, ShardRecord
+from nexa_data.datasets.columns import plan_layout
+from nexa_data.datasets.statistics import SplitStatistics
+from nexa_data.errors import RecordError, ValidationRefusedError
+from nexa_data.findings import Severity, findings_report, refuses
+from nexa_data.quality.checks import run_checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from nexa_data.datasets.columns import Layout
+    from nexa_data.findings import Finding
+    from nexa_data.pipeline import DataPipeline, SplitRows
+
+__all__ = ["DATASET_KIND", "METADATA_KIND", "METADATA_NAME", "SUMMARY_NAME", "find_dataset", "publish_dataset", "publish_metadata"]
+
+_log = logging.getLogger(__name__)
+
+DATASET_KIND = "dataset"
+METADATA_KIND = "dataset-metadata"
+METADATA_NAME = "dataset_metadata.json"
+SUMMARY_NAME = "dataset_summary.json"
+_FINGERPRINTS_NAME = ".nexa-fingerprints.json"
+
+
+def dataset_key(pipeline: DataPipeline, kind: str) -> str:
+    """Return the key of what a config makes: its content, its sources' fingerprint, our layout's version."""
+    config = pipeline.config
+    content = json.dumps(config.data.content(), sort_keys=True, ensure_ascii=False)
+    if pipeline.from_files:
+        from nexa_data.datasets.files import find_files
+        from nexa_data.datasets.fingerprints import fingerprint_files
+
+        cache = Path(config.experiment.output_dir).expanduser() / _FINGERPRINTS_NAME
+        source = fingerprint_files(find_files(config.data.sources), cache)
+    else:
+        source = pipeline.registry.fingerprint(config.data.dataset_name)
+    return digest_text(kind, content, source, str(FORMAT_VERSION))
+
+
+def _destination(pipeline: DataPipeline, key: str) -> Path:
+    config = pipeline.config
+    return config.store / f"{config.data.dataset_version}-{key[:12]}"
+
+
+def find_dataset(pipeline: DataPipeline) -> ArtifactMeta | None:
+    """Return the published dataset of exactly this config and source, or None."""
+    key = dataset_key(pipeline, DATASET_KIND)
+    folder = _destination(pipeline, key)
+    if not is_complete(folder):
+        return None
+    meta = read_meta(folder)
+    return meta if meta.labels.get("key") == key else None
+
+
+def _writer(pipeline: DataPipeline, kind: str) -> ArtifactWriter:
+    config = pipeline.config
+    key = dataset_key(pipeline, kind)
+    inputs = {
+        "config": config.data.content(),
+        "source": config.data.sources or [config.data.dataset_name],
+        "tags": config.experiment.tags,
+    }
+    labels = {
+        "key": key,
+        "dataset_name": config.data.dataset_name,
+        "dataset_version": config.data.dataset_version,
+        "format_version": str(FORMAT_VERSION),
+    }
+    return ArtifactWriter(_destination(pipeline, key), kind=kind, inputs=inputs, labels=labels)
+
+
+def publish_metadata(pipeline: DataPipeline) -> ArtifactMeta:
+    """Publish what is known from schema and config alone; no row is read for statistics, no shard written."""
+    with _writer(pipeline, METADATA_KIND) as writer:
+        existing = writer.existing()
+        if existing is not None:
+            return existing
+        layout = plan_layout(pipeline.source, pipeline.config.data, read=False)
+        _write_json(writer.path / METADATA_NAME, _metadata(pipeline, layout))
+        header = {"format_version": FORMAT_VERSION, "features": _features(layout), "splits": None}
+        _write_json(writer.path / SUMMARY_NAME, header)
+        return writer.publish()
+
+
+def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] | None = None) -> ArtifactMeta:
+    """Publish the dataset of a pipeline, or return the artifact that already holds it.
+
+    Args:
+        pipeline: The road from the source.
+        progress: Called with the number of records written so far.
+
+    Raises:
+        RecordError: A record is wrong, the source is empty, or a split of non-zero share is.
+        ValidationRefusedError: A rule of `checks:` refused the data; nothing was published.
+    """
+    with _writer(pipeline, DATASET_KIND) as writer:
+        meta = writer.existing()
+        if meta is None:
+            try:
+                meta = _build(pipeline, writer, progress)
+            except BaseException:
+                # Nothing in a half-written dataset is worth resuming from: the next run starts clean.
+                writer.discard()
+                raise
+        move_latest(meta.path)
+        return meta
+
+
+def _build(pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[int], None] | None) -> ArtifactMeta:
+    config = pipeline.config
+    shares = {split: share for split, share in config.data.split.shares().items() if share > 0}
+    writer.discard()
+    (writer.path / "shards").mkdir(parents=True)
+    outputs = {split: _SplitOutput(writer.path, split, pipeline) for split in shares}
+    done = 0
+    for part in pipeline:
+        outputs[part.split].add(part)
+        done += len(part.labels)
+        if progress is not None:
+            progress(done)
+    if not done:
+        raise RecordError(
+            f"{pipeline.source.where}: no records" + (" are left after data.filters" if pipeline.filters else ""),
+            remedy="check source_uri and filters",
+        )
+    statistics = {split: output.statistics for split, output in outputs.items()}
+    empty = [split for split, seen in statistics.items() if not seen.records]
+    if empty:
+        raise RecordError(
+            f"{pipeline.source.where}: of {done} records none fell into {', '.join(empty)}",
+            remedy=f"add records, or set data.split.{empty[0]} to 0",
+        )
+    findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
+    _refuse(findings)
+    shards = [shard for output in outputs.values() for shard in output.close()]
+    catalog = ShardCatalog(writer.path, tuple(shards))
+    (writer.path / CATALOG_NAME).write_bytes(catalog.dumps())
+    _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
+    _write_json(writer.path / SUMMARY_NAME, _summary(pipeline, statistics, findings))
+    digests = {shard.uri: (shard.checksum or "").removeprefix("sha256:") for shard in shards}
+    return writer.publish(digests)
+
+
+def _refuse(findings: list[Finding]) -> None:
+    for finding in findings:
+        if finding.severity is Severity.WARNING:
+            _log.warning("%s", finding)
+    if refuses(findings):
+        bad = [str(finding) for finding in findings if finding.severity is not Severity.WARNING]
+        raise ValidationRefusedError("the data breaks data.checks, nothing was published: " + "\n".join(bad))
+
+
+@dataclass
+class _SplitOutput:
+    """The shards of one split, the last one still in memory."""
+
+    folder: Path
+    split: str
+    pipeline: DataPipeline
+    statistics: SplitStatistics = field(default_factory=SplitStatistics)
+    _shards: list[ShardRecord] = field(default_factory=list)
+    _features: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    _labels: list[npt.NDArray[Any]] = field(default_factory=list)
+    _held: int = 0
+
+    def add(self, part: SplitRows) -> None:
+        self.statistics.add(part.features, part.labels, origin=part.origin, rows=part.rows)
+        self._features.append(part.features)
+        self._labels.append(part.labels)
+        self._held += len(part.labels)
+        limit = self._rows_per_shard(part)
+        while self._held >= limit:
+            self._write(limit)
+
+    def close(self) -> list[ShardRecord]:
+        if self._held:
+            self._write(self._held)
+        return self._shards
+
+    def _rows_per_shard(self, part: SplitRows) -> int:
+        shards = self.pipeline.config.data.shards
+        record = part.features[:1].nbytes + part.labels[:1].nbytes
+        return max(1, min(shards.rows or shards.bytes, shards.bytes // record))
+
+    def _write(self, rows: int) -> None:
+        from nexa_data import _core
+
+        features, labels = np.concatenate(self._features), np.concatenate(self._labels)
+        uri = f"shards/{self.split}-{len(self._shards):05d}.arrow"
+        columns = [_column("features", features[:rows]), _column("label", labels[:rows])]
+        size, checksum = _core.write_shard(self.folder / uri, columns, rows)
+        self._shards.append(ShardRecord(uri, self.split, size, rows, checksum))
+        self._features, self._labels = [features[rows:]], [labels[rows:]]
+        self._held -= rows
+
+
+def _column(name: str, values: npt.NDArray[Any]) -> tuple[str, str, list[int], npt.NDArray[np.uint8]]:
+    flat = np.ascontiguousarray(values)
+    return name, flat.dtype.name, list(flat.shape[1:]), flat.reshape(-1).view(np.uint8)
+
+
+def _num_classes(layout: Layout, statistics: dict[str, SplitStatistics]) -> int | None:
+    if layout.kind != "class":
+        return layout.num_classes
+    seen = max((max(each.class_counts, default=-1) for each in statistics.values()), default=-1) + 1
+    return layout.num_classes or seen
+
+
+def _features(layout: Layout) -> dict[str, Any]:
+    return {"name": "features", "dtype": "float32", "shape": list(layout.shape), "columns": list(layout.columns)}
+
+
+def _metadata(
+    pipeline: DataPipeline, layout: Layout, statistics: dict[str, SplitStatistics] | None = None
+) -> dict[str, Any]:
+    data = pipeline.config.data
+    classes = layout.num_classes if statistics is None else _num_classes(layout, statistics)
+    return {
+        "format_version": FORMAT_VERSION,
+        "dataset_name": data.dataset_name,
+        "dataset_version": data.dataset_version,
+        "source": data.sources or [data.dataset_name],
+        "seed": pipeline.config.seed,
+        "split": data.split.shares(),
+        "features": _features(layout),
+        "label": {
+            "name": "label",
+            "column": layout.label,
+            "kind": layout.kind,
+            "dtype": layout.label_dtype,
+            "shape": list(layout.label_shape),
+            "num_classes": classes,
+            "classes": list(layout.classes) if layout.classes else None,
+        },
+    }
+
+
+def _summary(
+    pipeline: DataPipeline, statistics: dict[str, SplitStatistics], findings: list[Finding]
+) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "records": sum(seen.records for seen in statistics.values()),
+        "features": _features(pipeline.layout),
+        "splits": {split: seen.as_dict() for split, seen in statistics.items()},
+        "checks": findings_report(findings),
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

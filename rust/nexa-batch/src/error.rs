@@ -1,0 +1,49 @@
+//! What can go wrong between an index and a batch.
+
+use std::path::PathBuf;
+
+use nexa_io::IoError;
+use nexa_records::RecordError;
+
+/// A batch that can't be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// A shard could not be read.
+    #[error(transparent)]
+    Shard(#[from] RecordError),
+    /// Memory for the batch, or a thread to assemble it on, could not be had.
+    #[error(transparent)]
+    Machine(#[from] IoError),
+    /// A record number beyond the last record.
+    #[error("record {index} is out of range: the split has {len} records")]
+    OutOfRange {
+        /// The record asked for.
+        index: u64,
+        /// Records that there are.
+        len: u64,
+    },
+    /// Shards of one split disagree about a column.
+    #[error("{}: column '{column}' is {found}, but {expected} in the first shard; write the shards anew from one source", path.display())]
+    Disagreement {
+        /// The shard that differs.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What the first shard has.
+        expected: String,
+        /// What this shard has.
+        found: String,
+    },
+    /// The split's records or a batch's bytes don't fit into this machine's integers.
+    #[error("{what} is too large for this machine")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+    },
+    /// The thread that assembled the batch panicked.
+    #[error("assembling a batch failed inside the library: {detail}; please report it")]
+    Panicked {
+        /// The panic's message.
+        detail: String,
+    },
+}

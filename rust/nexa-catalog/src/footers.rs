@@ -1,0 +1,88 @@
+//! What a shard's footer says, against the catalog and against the first shard.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use arrow_schema::SchemaRef;
+use nexa_io::{Control, IoError};
+use nexa_records::{RecordError, Shard, check_schema};
+
+use crate::validate::unreadable;
+use crate::{Code, Entry, Finding, locate};
+
+const MAGIC: &[u8; 6] = b"ARROW1";
+const EXTENSIONS: [&str; 3] = ["arrow", "feather", "ipc"];
+
+/// The first readable shard, whose columns all others should have.
+pub(crate) struct Reference {
+    schema: SchemaRef,
+    uri: String,
+}
+
+/// Find the first shard of the catalog that can be read, so that the threads compare with the same one.
+pub(crate) fn reference(
+    root: &Path,
+    entries: &[Entry],
+    control: &Control,
+) -> Result<Option<Reference>, IoError> {
+    for entry in entries {
+        control.check()?;
+        let Ok(location) = locate(&entry.uri, root) else { continue };
+        let path = location.path();
+        // Only regular files: opening a pipe would wait for its writer.
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+            && starts_as_arrow(path)
+            && let Ok(shard) = Shard::open(path)
+        {
+            return Ok(Some(Reference { schema: shard.schema(), uri: entry.uri.clone() }));
+        }
+    }
+    Ok(None)
+}
+
+/// Check one shard's footer; files of other formats are not looked into.
+pub(crate) fn check(entry: &Entry, path: &Path, reference: Option<&Reference>, findings: &mut Vec<Finding>) {
+    if !named_as_arrow(path) && !starts_as_arrow(path) {
+        return;
+    }
+    let shard = match Shard::open(path) {
+        Ok(shard) => shard,
+        Err(error) => {
+            findings.push(unreadable(error.to_string()));
+            return;
+        }
+    };
+    if let Some(records) = entry.records.filter(|records| *records != shard.num_rows()) {
+        let message = format!("the shard has {} records, the catalog says {records}", shard.num_rows());
+        let remedy = "restore the shard from its source, or write the catalog anew if it was meant to change";
+        findings.push(Finding::new(Code::WrongRecords, message).key("records").fix(remedy));
+    }
+    if let Some(reference) = reference
+        && let Err(error) = check_schema(&reference.schema, &shard.schema(), path)
+    {
+        findings.push(mismatch(&error, reference));
+    }
+}
+
+fn mismatch(error: &RecordError, reference: &Reference) -> Finding {
+    let finding = match error {
+        RecordError::SchemaMismatch { column, expected, found, .. } => {
+            let message = format!("the column {column:?} is {found}, in {} it is {expected}", reference.uri);
+            Finding::new(Code::SchemaMismatch, message).key(column)
+        }
+        other => Finding::new(Code::SchemaMismatch, other.to_string()),
+    };
+    finding.fix("write all shards of a catalog with one schema")
+}
+
+fn named_as_arrow(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+fn starts_as_arrow(path: &Path) -> bool {
+    let mut head = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *MAGIC
+}

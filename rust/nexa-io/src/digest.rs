@@ -1,0 +1,222 @@
+//! Checksums that name their algorithm, computed block by block.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+
+use crate::error::IoError;
+
+/// A checksum algorithm; the names are what catalogs write before the colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Algorithm {
+    /// SHA-256: cryptographic, and what the ecosystem speaks; shards are addressed by it.
+    #[default]
+    Sha256,
+    /// BLAKE3 with 256 bits: cryptographic, fast without special instructions.
+    Blake3,
+    /// XXH3 with 128 bits, written big-endian as `xxh128sum` does: against accidents only.
+    Xxh3,
+    /// CRC-32C (Castagnoli), written big-endian: against accidents only.
+    Crc32c,
+}
+
+impl Algorithm {
+    /// Every algorithm, the default first.
+    pub const ALL: [Self; 4] = [Self::Sha256, Self::Blake3, Self::Xxh3, Self::Crc32c];
+
+    /// Return the name as catalogs write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Blake3 => "blake3",
+            Self::Xxh3 => "xxh3",
+            Self::Crc32c => "crc32c",
+        }
+    }
+
+    /// Return the length of a digest in bytes; in text it has twice as many digits.
+    #[must_use]
+    pub const fn digest_bytes(self) -> usize {
+        match self {
+            Self::Sha256 | Self::Blake3 => 32,
+            Self::Xxh3 => 16,
+            Self::Crc32c => 4,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = IoError;
+
+    fn from_str(text: &str) -> Result<Self, IoError> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == text)
+            .ok_or_else(|| IoError::UnknownAlgorithm { name: text.to_owned() })
+    }
+}
+
+/// A finished checksum with its algorithm, written `sha256:9f86…`.
+///
+/// Text is read strictly (the algorithm's exact number of digits, of either case) and written in lower case.
+///
+/// ```
+/// use nexa_io::{Algorithm, Digest, Hasher};
+///
+/// let promised: Digest = "crc32c:E3069283".parse()?;
+/// let mut hasher = Hasher::new(Algorithm::Crc32c);
+/// hasher.update(b"123456789");
+/// assert_eq!(hasher.finish(), promised);
+/// # Ok::<(), nexa_io::IoError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest {
+    algorithm: Algorithm,
+    /// Bytes past the algorithm's length are zero, so that the derived comparisons hold.
+    bytes: [u8; 32],
+}
+
+impl Digest {
+    /// Return the algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Return the bytes: 32, 32, 16 or 4 of them, by algorithm.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.digest_bytes()]
+    }
+
+    /// Return the lower-case hexadecimal digits, without the algorithm's name.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let nibbles = self.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+    }
+
+    fn from_computed(algorithm: Algorithm, computed: &[u8]) -> Self {
+        debug_assert_eq!(computed.len(), algorithm.digest_bytes());
+        let mut bytes = [0; 32];
+        bytes[..computed.len()].copy_from_slice(computed);
+        Self { algorithm, bytes }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm, self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = IoError;
+
+    fn from_str(text: &str) -> Result<Self, IoError> {
+        let malformed = |detail: String| IoError::MalformedDigest { text: text.to_owned(), detail };
+        let (name, hex) = text
+            .split_once(':')
+            .ok_or_else(|| malformed("it names no algorithm; write for example sha256:9f86…".to_owned()))?;
+        let algorithm: Algorithm = name.parse()?;
+        let expected = 2 * algorithm.digest_bytes();
+        let found = hex.chars().count();
+        if found != expected {
+            return Err(malformed(format!("{algorithm} has {expected} digits, this has {found}")));
+        }
+        let mut bytes = [0; 32];
+        for (position, digit) in hex.chars().enumerate() {
+            let value = digit
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok())
+                .ok_or_else(|| malformed(format!("{digit:?} is not a hexadecimal digit")))?;
+            bytes[position / 2] |= if position % 2 == 0 { value << 4 } else { value };
+        }
+        Ok(Self { algorithm, bytes })
+    }
+}
+
+/// A checksum in the making.
+#[derive(Clone)]
+pub struct Hasher(State);
+
+#[derive(Clone)]
+enum State {
+    Sha256(sha2::Sha256),
+    Blake3(Box<blake3::Hasher>),
+    Xxh3(Box<xxhash_rust::xxh3::Xxh3>),
+    Crc32c(u32),
+}
+
+impl Hasher {
+    /// Start a checksum over no bytes.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self(match algorithm {
+            Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+            Algorithm::Blake3 => State::Blake3(Box::default()),
+            Algorithm::Xxh3 => State::Xxh3(Box::default()),
+            Algorithm::Crc32c => State::Crc32c(0),
+        })
+    }
+
+    /// Return the algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Blake3(_) => Algorithm::Blake3,
+            State::Xxh3(_) => Algorithm::Xxh3,
+            State::Crc32c(_) => Algorithm::Crc32c,
+        }
+    }
+
+    /// Append `bytes`; how they are cut into calls makes no difference.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(hasher) => hasher.update(bytes),
+            State::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            State::Xxh3(hasher) => hasher.update(bytes),
+            State::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
+        }
+    }
+
+    /// Return the checksum of everything appended.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        let algorithm = self.algorithm();
+        match self.0 {
+            State::Sha256(hasher) => Digest::from_computed(algorithm, &hasher.finalize()),
+            State::Blake3(hasher) => Digest::from_computed(algorithm, hasher.finalize().as_bytes()),
+            State::Xxh3(hasher) => Digest::from_computed(algorithm, &hasher.digest128().to_be_bytes()),
+            State::Crc32c(crc) => Digest::from_computed(algorithm, &crc.to_be_bytes()),
+        }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hasher").field(&self.algorithm()).finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "digest_tests.rs"]
+mod tests;

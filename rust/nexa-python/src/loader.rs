@@ -1,0 +1,183 @@
+//! Batches: the order of an epoch, the assembler of a split, and claims on batches to come.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nexa_batch::{BatchBuffers, Rows, ShardSpec, Store};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::buffers::Buffer;
+use crate::errors::Raised;
+
+/// The order of one epoch: position → record, in O(1) and without memory.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct Order {
+    inner: nexa_batch::Order,
+}
+
+#[pymethods]
+impl Order {
+    /// `shuffle=False` gives the records as stored; `n` is at most 2**63.
+    #[new]
+    #[pyo3(signature = (n, *, seed = 0, epoch = 0, shuffle = true))]
+    fn new(n: u64, seed: u64, epoch: u64, shuffle: bool) -> PyResult<Self> {
+        if n > 1 << 63 {
+            return Err(PyValueError::new_err(format!("an order has at most 2**63 records, not {n}")));
+        }
+        let inner = if shuffle {
+            nexa_batch::Order::shuffled(n, seed, epoch)
+        } else {
+            nexa_batch::Order::sequential(n)
+        };
+        Ok(Self { inner })
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(usize::try_from(self.inner.len())?)
+    }
+
+    /// Return the record at `position`.
+    fn record(&self, position: u64) -> PyResult<u64> {
+        self.check(position)?;
+        Ok(self.inner.record(position))
+    }
+
+    /// Return the position of `record`.
+    fn position(&self, record: u64) -> PyResult<u64> {
+        self.check(record)?;
+        Ok(self.inner.position(record))
+    }
+
+    /// Return the records at positions `start..start + len`; beyond the end they begin again at the first.
+    fn records(&self, py: Python<'_>, start: u64, len: usize) -> PyResult<Vec<u64>> {
+        let n = self.inner.len();
+        if n == 0 && len > 0 {
+            return Err(PyIndexError::new_err("the epoch has no records"));
+        }
+        Ok(py.detach(|| {
+            (0..len as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()
+        }))
+    }
+}
+
+impl Order {
+    fn check(&self, value: u64) -> PyResult<()> {
+        if value < self.inner.len() {
+            return Ok(());
+        }
+        Err(PyIndexError::new_err(format!("{value} is out of range: the epoch has {} records", self.inner.len())))
+    }
+}
+
+/// Assembles batches of one split into pooled, aligned buffers.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct Assembler {
+    inner: nexa_batch::Assembler,
+}
+
+#[pymethods]
+impl Assembler {
+    /// `shards` are (path, records) in order; only the first is read now.
+    #[new]
+    #[pyo3(signature = (shards, columns, *, max_idle_bytes = 256 << 20))]
+    fn new(
+        py: Python<'_>,
+        shards: Vec<(PathBuf, u64)>,
+        columns: Vec<String>,
+        max_idle_bytes: usize,
+    ) -> PyResult<Self> {
+        let shards = shards.into_iter().map(|(path, records)| ShardSpec { path, records }).collect();
+        let store = crate::door::long_work(py, None, |_| Store::open(shards, &columns))?;
+        Ok(Self { inner: nexa_batch::Assembler::new(Arc::new(store), max_idle_bytes) })
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(usize::try_from(self.inner.store().len())?)
+    }
+
+    /// (name, element type by numpy's name, shape of a row) of each column.
+    #[getter]
+    fn columns(&self) -> Vec<(String, &'static str, Vec<usize>)> {
+        let columns = self.inner.store().columns();
+        columns.iter().map(|spec| (spec.name.clone(), spec.element.name(), spec.row_shape.clone())).collect()
+    }
+
+    /// Bytes of a record over all columns.
+    #[getter]
+    fn record_bytes(&self) -> usize {
+        self.inner.store().columns().iter().map(|spec| spec.row_bytes).sum()
+    }
+
+    /// (buffers idle, bytes idle, buffers in use) of the pool.
+    fn pool_stats(&self) -> (usize, usize, usize) {
+        let stats = self.inner.pool().stats();
+        (stats.idle_buffers, stats.idle_bytes, stats.live_buffers)
+    }
+
+    /// Assemble `records` in their order, now; a buffer a column.
+    fn take<'py>(&self, py: Python<'py>, records: Vec<u64>) -> PyResult<Bound<'py, PyTuple>> {
+        let batch = py.detach(|| self.inner.assemble(&Rows::Listed(records)));
+        export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Assemble positions `start..start + len` of an epoch, now; a buffer a column.
+    fn take_ordered<'py>(
+        &self,
+        py: Python<'py>,
+        order: &Order,
+        start: u64,
+        len: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let rows = self.ordered(order, start, len)?;
+        let batch = py.detach(|| self.inner.assemble(&rows));
+        export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Start assembling positions `start..start + len` of an epoch on the pool of threads.
+    fn submit(&self, order: &Order, start: u64, len: usize) -> PyResult<Ticket> {
+        let ticket = nexa_batch::Ticket::submit(&self.inner, self.ordered(order, start, len)?)
+            .map_err(|error| Raised::from(error).0)?;
+        Ok(Ticket { inner: Mutex::new(Some(ticket)) })
+    }
+}
+
+impl Assembler {
+    fn ordered(&self, order: &Order, start: u64, len: usize) -> PyResult<Rows> {
+        let records = self.inner.store().len();
+        if order.inner.len() != records {
+            return Err(PyValueError::new_err(format!(
+                "the order is of {} records, the split has {records}",
+                order.inner.len()
+            )));
+        }
+        if records == 0 && len > 0 {
+            return Err(PyIndexError::new_err("the split has no records"));
+        }
+        Ok(Rows::Ordered { order: order.inner.clone(), start: start % records.max(1), len })
+    }
+}
+
+/// A batch that is being assembled; `wait` may be called once.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct Ticket {
+    inner: Mutex<Option<nexa_batch::Ticket>>,
+}
+
+#[pymethods]
+impl Ticket {
+    /// Return the batch, a buffer a column, once it is ready; Ctrl-C is raised at once.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let ticket = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ticket = ticket.ok_or_else(|| PyRuntimeError::new_err("this batch was taken already"))?;
+        let outcome = py.detach(|| ticket.wait(|| Python::attach(|py| py.check_signals())))?;
+        export(py, outcome.map_err(|error| Raised::from(error).0)?)
+    }
+}
+
+fn export(py: Python<'_>, batch: BatchBuffers) -> PyResult<Bound<'_, PyTuple>> {
+    let buffers: Vec<_> =
+        batch.columns.into_iter().map(|memory| Bound::new(py, Buffer::new(memory))).collect::<PyResult<_>>()?;
+    PyTuple::new(py, buffers)
+}

@@ -1,0 +1,161 @@
+//! Where the parts of an Arrow IPC file lie, believed only after each was found inside the file.
+//!
+//! The layout, from <https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format>:
+//!
+//! ```text
+//! "ARROW1\0\0"  schema message  blocks…  footer  footer's length (i32)  "ARROW1"
+//! ```
+
+use std::ops::Range;
+use std::path::Path;
+
+use arrow_ipc::{Block, Footer, MetadataVersion};
+use arrow_schema::{ArrowError, Schema};
+use flatbuffers::VerifierOptions;
+
+use crate::{RecordError, guard, sniff};
+
+const MAGIC: &[u8] = b"ARROW1";
+/// The magic is padded so that the first message is aligned.
+const HEAD_BYTES: usize = 8;
+/// The footer's length and the closing magic.
+const TAIL_BYTES: usize = 10;
+/// A message starts with a continuation marker and its length.
+const MIN_METADATA_BYTES: usize = 8;
+/// Tables in one flatbuffer, roughly two a column: an honest schema has some thousands.
+const MAX_TABLES: usize = 250_000;
+/// Bytes of a flatbuffer when what it shares is counted each time: bounds what a small file can unfold to.
+const MAX_APPARENT_BYTES: usize = 256 << 20;
+
+/// One message with its body, known to lie inside the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: usize,
+    metadata_bytes: usize,
+    body_bytes: usize,
+}
+
+impl Span {
+    /// Give the range of the message's flatbuffer with its length prefix.
+    pub(crate) fn metadata(self) -> Range<usize> {
+        self.start..self.start + self.metadata_bytes
+    }
+
+    /// Give the range of the buffers.
+    pub(crate) fn body(self) -> Range<usize> {
+        let start = self.start + self.metadata_bytes;
+        start..start + self.body_bytes
+    }
+}
+
+/// What the footer says, checked.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) schema: Schema,
+    pub(crate) dictionaries: Vec<Span>,
+    pub(crate) batches: Vec<Span>,
+}
+
+/// Read the footer of a file and check what it claims.
+pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Layout, RecordError> {
+    let footer_range = footer_range(bytes, path)?;
+    let blocks_end = footer_range.start;
+    let corrupt = |detail: String| RecordError::Corrupt { path: path.to_owned(), batch: None, detail };
+    let footer = arrow_ipc::root_as_footer_with_opts(&verifier(), &bytes[footer_range])
+        .map_err(|error| corrupt(format!("its footer cannot be read ({error})")))?;
+    check_version(footer.version()).map_err(corrupt)?;
+    let schema = read_schema(&footer, path)?;
+    let batches = footer.recordBatches().ok_or_else(|| corrupt("its footer lists no batches".to_owned()))?;
+    let mut free_bytes = blocks_end.saturating_sub(HEAD_BYTES);
+    let mut span = |block: &Block| {
+        let span = checked_span(block, blocks_end)?;
+        // Blocks that overlap would let a small file unfold to any size.
+        free_bytes = (span.metadata_bytes.checked_add(span.body_bytes))
+            .and_then(|bytes| free_bytes.checked_sub(bytes))
+            .ok_or_else(|| "its footer lists blocks that overlap".to_owned())?;
+        Ok(span)
+    };
+    let dictionaries =
+        footer.dictionaries().iter().flatten().map(&mut span).collect::<Result<Vec<_>, String>>();
+    let dictionaries = dictionaries.map_err(corrupt)?;
+    let batches = batches.iter().map(&mut span).collect::<Result<Vec<_>, String>>().map_err(corrupt)?;
+    Ok(Layout { schema, dictionaries, batches })
+}
+
+/// Give the limits under which a flatbuffer of this file is verified.
+pub(crate) fn verifier() -> VerifierOptions {
+    VerifierOptions {
+        max_tables: MAX_TABLES,
+        max_apparent_size: MAX_APPARENT_BYTES,
+        ..VerifierOptions::default()
+    }
+}
+
+/// Refuse metadata versions whose meaning has changed since.
+pub(crate) fn check_version(version: MetadataVersion) -> Result<(), String> {
+    if (MetadataVersion::V4..=MetadataVersion::V5).contains(&version) {
+        return Ok(());
+    }
+    let name = version.variant_name().map_or_else(|| version.0.to_string(), str::to_owned);
+    Err(format!("it is of Arrow metadata version {name}, and V4 and V5 (Arrow 0.8 and later) are read"))
+}
+
+fn footer_range(bytes: &[u8], path: &Path) -> Result<Range<usize>, RecordError> {
+    let truncated = |detail: String| RecordError::Truncated { path: path.to_owned(), detail };
+    if bytes.is_empty() {
+        return Err(truncated("the file is empty".to_owned()));
+    }
+    let head = &bytes[..bytes.len().min(MAGIC.len())];
+    if !MAGIC.starts_with(head) {
+        return Err(RecordError::NotArrow { path: path.to_owned(), detail: sniff::describe(bytes) });
+    }
+    let Some(tail) = bytes.get(HEAD_BYTES..).and_then(|rest| rest.last_chunk::<TAIL_BYTES>()) else {
+        return Err(truncated(format!("it ends after {} bytes, before any footer", bytes.len())));
+    };
+    let [length @ .., _, _, _, _, _, _] = tail;
+    if !tail.ends_with(MAGIC) {
+        return Err(truncated(format!(
+            "it does not end with \"ARROW1\" after {} bytes: its writer did not finish, or a copy stopped",
+            bytes.len()
+        )));
+    }
+    let footer_bytes = i32::from_le_bytes(*length);
+    let end = bytes.len() - TAIL_BYTES;
+    let start = usize::try_from(footer_bytes).ok().and_then(|length| end.checked_sub(length));
+    match start {
+        Some(start) if start >= HEAD_BYTES && start < end => Ok(start..end),
+        _ => Err(RecordError::Corrupt {
+            path: path.to_owned(),
+            batch: None,
+            detail: format!("it claims a footer of {footer_bytes} bytes in a file of {}", bytes.len()),
+        }),
+    }
+}
+
+fn read_schema(footer: &Footer<'_>, path: &Path) -> Result<Schema, RecordError> {
+    guard::decode(path, None, || {
+        let schema =
+            footer.schema().ok_or_else(|| ArrowError::ParseError("the footer has no schema".to_owned()))?;
+        if !schema.endianness().equals_to_target_endianness() {
+            return Err(ArrowError::IpcError("it was written in the other byte order".to_owned()));
+        }
+        arrow_ipc::convert::try_fb_to_schema(schema)
+    })
+}
+
+fn checked_span(block: &Block, blocks_end: usize) -> Result<Span, String> {
+    let (offset, metadata, body) = (block.offset(), block.metaDataLength(), block.bodyLength());
+    let span = || {
+        let start = usize::try_from(offset).ok().filter(|start| *start >= HEAD_BYTES)?;
+        let metadata_bytes = usize::try_from(metadata).ok().filter(|bytes| *bytes >= MIN_METADATA_BYTES)?;
+        let body_bytes = usize::try_from(body).ok()?;
+        let end = start.checked_add(metadata_bytes)?.checked_add(body_bytes)?;
+        (end <= blocks_end).then_some(Span { start, metadata_bytes, body_bytes })
+    };
+    span().ok_or_else(|| {
+        format!(
+            "its footer claims a block at {offset} with {metadata} + {body} bytes, and the blocks end at \
+             {blocks_end}"
+        )
+    })
+}
