@@ -109,7 +109,8 @@ def read_meta(path: Path) -> ArtifactMeta:
         return ArtifactMeta(**{**stored, "uri": str(folder)})
     except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(
-            f"{folder / META_NAME} can't be read: {error}", remedy="delete the folder and make the artifact anew"
+            f"{folder / META_NAME} can't be read: {error}",
+            remedy="delete the folder and make the artifact anew",
         ) from error
 
 

@@ -79,7 +79,11 @@ def apply_augmentations(
                 remedy="return a SyntheticClassificationDataset, or take and return (features, labels)",
             )
         _log.info(
-            "augmentation %s: %d records in, %d out, %.3f s", name, len(dataset), len(result), time.perf_counter() - started
+            "augmentation %s: %d records in, %d out, %.3f s",
+            name,
+            len(dataset),
+            len(result),
+            time.perf_counter() - started,
         )
         dataset = result
     return dataset
@@ -97,12 +101,20 @@ def _takes_batch(function: Callable[..., Any]) -> bool:
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _on_batch(function: Any, dataset: SyntheticClassificationDataset, name: str) -> SyntheticClassificationDataset:
+def _on_batch(
+    function: Any, dataset: SyntheticClassificationDataset, name: str
+) -> SyntheticClassificationDataset:
     import torch
 
     result = function(dataset.features.clone(), dataset.labels.clone())
-    if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, torch.Tensor) for part in result)):  # noqa: PLR2004
-        raise RecordError(f"augmentation {name!r} returned no pair of tensors", remedy="return (features, labels)")
+    if not (
+        isinstance(result, tuple)
+        and len(result) == 2  # noqa: PLR2004 (features and labels)
+        and all(isinstance(part, torch.Tensor) for part in result)
+    ):
+        raise RecordError(
+            f"augmentation {name!r} returned no pair of tensors", remedy="return (features, labels)"
+        )
     return SyntheticClassificationDataset.from_tensors(*result, like=dataset)
 
 
@@ -154,7 +166,9 @@ class _BatchChain:
         self._steps = steps
         self._seed = seed
 
-    def __call__(self, features: Tensor, labels: Tensor, *, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, epoch: int, position: int
+    ) -> tuple[Tensor, Tensor]:
         import torch
 
         for name, step in self._steps:
@@ -183,9 +197,13 @@ def _step(number: int, item: str | Mapping[str, Any]) -> tuple[str, Callable[...
     if function is None:
         near = nearest(name, sorted(_KNOWN))
         hint = f"did you mean {near}? " if near else ""
-        raise ConfigError(f"{place}: unknown augmentation {name!r}", remedy=f"{hint}known: {', '.join(sorted(_KNOWN))}")
+        raise ConfigError(
+            f"{place}: unknown augmentation {name!r}", remedy=f"{hint}known: {', '.join(sorted(_KNOWN))}"
+        )
     try:
         inspect.signature(function).bind(None, None, generator=None, **(options or {}))
     except TypeError as error:
-        raise ConfigError(f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}") from error
+        raise ConfigError(
+            f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}"
+        ) from error
     return name, partial(function, **(options or {}))

@@ -162,7 +162,9 @@ class ShardCatalog:
 
     def records(self, split: str | None = None) -> int:
         """Return the number of records of a split, or of all."""
-        return sum(shard.records or 0 for shard in self.shards if split is None or shard.split in {split, None})
+        return sum(
+            shard.records or 0 for shard in self.shards if split is None or shard.split in {split, None}
+        )
 
     @property
     def bytes(self) -> int:
@@ -192,7 +194,7 @@ def _catalog_file(path: Path) -> Path:
     return path / CATALOG_NAME if path.is_dir() else path
 
 
-def _record(  # noqa: PLR0913 (the native core's tuple, field by field)
+def _record(
     line: int,
     uri: str,
     split: str | None,

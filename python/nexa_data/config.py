@@ -54,7 +54,9 @@ _Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 _Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, le=1.0)]
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 # `1` and `1.0` in YAML are numbers; a version is a name.
-_Version = Annotated[_Name, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+_Version = Annotated[
+    _Name, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
+]
 
 
 class _Section(BaseModel):
@@ -75,7 +77,9 @@ class SplitConfig(_Section):
     def _sums_to_one(self) -> Self:
         total = self.train + self.validation + self.test
         if abs(total - 1.0) > _SHARE_TOLERANCE:
-            raise ValueError(f"the shares sum to {total:g}, not 1 (a split that isn't named has its default share)")
+            raise ValueError(
+                f"the shares sum to {total:g}, not 1 (a split that isn't named has its default share)"
+            )
         return self
 
     def shares(self) -> dict[str, float]:
@@ -211,7 +215,9 @@ class DataConfig(_Section):
         if self.threads is not None and self.num_workers and self.threads != self.num_workers:
             raise ValueError("threads and num_workers are two names of one setting and differ; keep one")
         if self.global_batch_size is not None and "batch_size" in self.model_fields_set:
-            raise ValueError("batch_size (per rank) and global_batch_size (over all ranks) exclude each other")
+            raise ValueError(
+                "batch_size (per rank) and global_batch_size (over all ranks) exclude each other"
+            )
         label = self.preprocessing.label
         if self.label is not None and label is not None and self.label != label:
             raise ValueError("label and preprocessing.label differ; keep one")
@@ -235,7 +241,16 @@ class DataConfig(_Section):
 
     def content(self) -> dict[str, Any]:
         """Return, for the key, what changes the data; settings of the loader are not in it."""
-        kept = {"dataset_name", "dataset_version", "source_uri", "format", "split", "filters", "checks", "shards"}
+        kept = {
+            "dataset_name",
+            "dataset_version",
+            "source_uri",
+            "format",
+            "split",
+            "filters",
+            "checks",
+            "shards",
+        }
         content = self.model_dump(mode="json", include=kept)
         content["preprocessing"] = self.preprocessing.model_dump(mode="json", exclude={"label"})
         content["label"] = self.label_config.model_dump(mode="json")

@@ -61,16 +61,24 @@ class ConfigSource:
                 f"a config is a path, a mapping or a Config, not {type(config).__name__}",
                 remedy="pass the path of a YAML file",
             )
-        pairs = [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
+        pairs = (
+            [f"{key}={value}" for key, value in overrides.items()]
+            if isinstance(overrides, Mapping)
+            else overrides
+        )
         for pair in pairs:
             key, equals, _ = pair.partition("=")
             if not equals or not key.strip():
-                raise ConfigError(f"override {pair!r} is not of the form key=value", remedy="for example data.batch_size=64")
+                raise ConfigError(
+                    f"override {pair!r} is not of the form key=value", remedy="for example data.batch_size=64"
+                )
             source.overridden[tuple(key.strip().split("."))] = pair
         try:
             source.tree = OmegaConf.merge(source.tree, OmegaConf.from_dotlist(list(pairs)))
         except (OmegaConfBaseException, ValueError) as error:
-            raise ConfigError(f"{source.origin}: overrides {list(pairs)} don't fit: {_first_line(error)}") from error
+            raise ConfigError(
+                f"{source.origin}: overrides {list(pairs)} don't fit: {_first_line(error)}"
+            ) from error
         return source
 
     @classmethod
@@ -82,9 +90,13 @@ class ConfigSource:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
-            raise ShardNotFoundError(f"there is no config {path.absolute()}", remedy="check the path") from error
+            raise ShardNotFoundError(
+                f"there is no config {path.absolute()}", remedy="check the path"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: can't be read: {error}", remedy="a config is a UTF-8 YAML file") from error
+            raise ConfigError(
+                f"{path}: can't be read: {error}", remedy="a config is a UTF-8 YAML file"
+            ) from error
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             tree = OmegaConf.create(text)
@@ -92,12 +104,16 @@ class ConfigSource:
             mark = getattr(error, "problem_mark", None)
             place = f"{path}:{mark.line + 1}" if mark else str(path)
             what = getattr(error, "problem", None) or _first_line(error)
-            raise ConfigError(f"{place}: not valid YAML: {what}", remedy="check indentation, quotes and colons") from error
+            raise ConfigError(
+                f"{place}: not valid YAML: {what}", remedy="check indentation, quotes and colons"
+            ) from error
         except (OmegaConfBaseException, ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: {_first_line(error)}") from error
         if not isinstance(root, yaml.MappingNode):
             found = "empty" if root is None else "not a mapping"
-            raise ConfigError(f"{path}: the config is {found}", remedy="start with `data:` and below it `dataset_name:`")
+            raise ConfigError(
+                f"{path}: the config is {found}", remedy="start with `data:` and below it `dataset_name:`"
+            )
         lines: dict[_Keys, int] = {}
         _collect_lines(root, (), lines)
         return cls(str(path), tree, lines)
@@ -111,7 +127,9 @@ class ConfigSource:
         for name in names:
             try:
                 section = self.tree.get(name)
-                value = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
+                value = (
+                    OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
+                )
             except OmegaConfBaseException as error:
                 raise ConfigError(
                     f"{self.origin}: {name}: {_first_line(error)}",

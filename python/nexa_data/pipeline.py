@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +19,7 @@ from nexa_data.quality.checks import parse_checks
 from nexa_data.registry import DatasetRegistry, default_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -74,7 +74,9 @@ class DataPipeline:
         self.filters = parse_filters(self.config.data.filters)
         self.checks = parse_checks(self.config.data.checks)
         if self.filters and self.config.data.label_config.kind != "class":
-            raise ConfigError("data.filters: label filters want class labels", remedy="set label.kind to class")
+            raise ConfigError(
+                "data.filters: label filters want class labels", remedy="set label.kind to class"
+            )
         if not self.from_files and self.config.data.dataset_name not in registry:
             registry.builder(self.config.data.dataset_name)  # raises, and lists the known
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nexa_data.artifacts import FORMAT_VERSION, ArtifactMeta, ArtifactWriter, digest_text, is_complete, move_latest, read_meta
+from nexa_data.artifacts import (
+    FORMAT_VERSION,
+    ArtifactMeta,
+    ArtifactWriter,
+    digest_text,
+    is_complete,
+    move_latest,
+    read_meta,
+)
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog, ShardRecord
 from nexa_data.datasets.columns import plan_layout
 from nexa_data.datasets.statistics import SplitStatistics
@@ -27,7 +35,15 @@ if TYPE_CHECKING:
     from nexa_data.findings import Finding
     from nexa_data.pipeline import DataPipeline, SplitRows
 
-__all__ = ["DATASET_KIND", "METADATA_KIND", "METADATA_NAME", "SUMMARY_NAME", "find_dataset", "publish_dataset", "publish_metadata"]
+__all__ = [
+    "DATASET_KIND",
+    "METADATA_KIND",
+    "METADATA_NAME",
+    "SUMMARY_NAME",
+    "find_dataset",
+    "publish_dataset",
+    "publish_metadata",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +138,9 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
         return meta
 
 
-def _build(pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[int], None] | None) -> ArtifactMeta:
+def _build(
+    pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[int], None] | None
+) -> ArtifactMeta:
     config = pipeline.config
     shares = {split: share for split, share in config.data.split.shares().items() if share > 0}
     writer.discard()
@@ -136,7 +154,8 @@ def _build(pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[i
             progress(done)
     if not done:
         raise RecordError(
-            f"{pipeline.source.where}: no records" + (" are left after data.filters" if pipeline.filters else ""),
+            f"{pipeline.source.where}: no records"
+            + (" are left after data.filters" if pipeline.filters else ""),
             remedy="check source_uri and filters",
         )
     statistics = {split: output.statistics for split, output in outputs.items()}
@@ -223,7 +242,12 @@ def _num_classes(layout: Layout, statistics: dict[str, SplitStatistics]) -> int 
 
 
 def _features(layout: Layout) -> dict[str, Any]:
-    return {"name": "features", "dtype": "float32", "shape": list(layout.shape), "columns": list(layout.columns)}
+    return {
+        "name": "features",
+        "dtype": "float32",
+        "shape": list(layout.shape),
+        "columns": list(layout.columns),
+    }
 
 
 def _metadata(

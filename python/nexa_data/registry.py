@@ -68,7 +68,9 @@ class DatasetRegistry:
             ConfigError: The name is taken.
         """
         if name in self._entries and not replace:
-            raise ConfigError(f"dataset {name!r} is registered already", remedy="pass replace=True or another name")
+            raise ConfigError(
+                f"dataset {name!r} is registered already", remedy="pass replace=True or another name"
+            )
 
         def add(target: Builder | str) -> None:
             self._entries[name] = _Entry(target, version)

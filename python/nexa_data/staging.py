@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexa_data.artifacts import FORMAT_VERSION, ArtifactMeta, ArtifactWriter, digest_text, is_complete, read_meta
+from nexa_data.artifacts import (
+    FORMAT_VERSION,
+    ArtifactMeta,
+    ArtifactWriter,
+    digest_text,
+    is_complete,
+    read_meta,
+)
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog, describe
 from nexa_data.errors import (
     CatalogError,
@@ -94,7 +101,9 @@ def stage_catalog(
     _refuse_overlap(catalog.root, Path(destination))
     jobs = _jobs(catalog)
     labels = _labels(catalog, jobs)
-    with ArtifactWriter(destination, kind=STAGED_KIND, inputs={"catalog": str(catalog.path)}, labels=labels) as writer:
+    with ArtifactWriter(
+        destination, kind=STAGED_KIND, inputs={"catalog": str(catalog.path)}, labels=labels
+    ) as writer:
         existing = writer.existing()
         if existing is not None and _is_whole(existing):
             return existing
@@ -127,7 +136,8 @@ def _refuse_overlap(root: Path, destination: Path) -> None:
     source, target = root.resolve(), destination.resolve()
     if target == source or source in target.parents or target in source.parents:
         raise StagingError(
-            f"destination {target} and the catalog's folder {source} overlap", remedy="name a folder apart from it"
+            f"destination {target} and the catalog's folder {source} overlap",
+            remedy="name a folder apart from it",
         )
 
 
@@ -229,7 +239,11 @@ def _stage(
 
 
 def _publish(
-    catalog: ShardCatalog, jobs: Sequence[_Job], writer: ArtifactWriter, proofs: _Proofs, report: dict[str, Any]
+    catalog: ShardCatalog,
+    jobs: Sequence[_Job],
+    writer: ArtifactWriter,
+    proofs: _Proofs,
+    report: dict[str, Any],
 ) -> ArtifactMeta:
     staged = []
     for job in jobs:
@@ -242,7 +256,9 @@ def _publish(
             shutil.copyfile(catalog.root / name, writer.path / name)
     (writer.path / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n")
     known = {
-        name: digest.removeprefix("sha256:") for name, digest in proofs.digests.items() if digest.startswith("sha256:")
+        name: digest.removeprefix("sha256:")
+        for name, digest in proofs.digests.items()
+        if digest.startswith("sha256:")
     }
     return writer.publish(known)
 
@@ -281,7 +297,11 @@ def _joined(errors: Sequence[Exception], *, done: int, total: int) -> Exception:
         return errors[0]
     shown = "\n".join(f"  {error}" for error in errors[:_SHOWN_ERRORS])
     more = f"\n  and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
-    kind = ContentMismatchError if all(isinstance(error, ContentMismatchError) for error in errors) else StagingError
+    kind = (
+        ContentMismatchError
+        if all(isinstance(error, ContentMismatchError) for error in errors)
+        else StagingError
+    )
     return kind(
         f"{len(errors)} of {total} shards could not be staged (the other {done} stay for the next run):\n{shown}{more}"
     )

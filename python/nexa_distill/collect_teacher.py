@@ -52,7 +52,7 @@ KIND = "teacher-outputs"
 """Kind of the artifact that a collection publishes."""
 
 
-def collect_teacher(  # noqa: PLR0913 (two required, the rest by keyword)
+def collect_teacher(
     requests: Iterable[TeacherRequest],
     output_dir: Path,
     *,
@@ -109,7 +109,7 @@ def collect_teacher(  # noqa: PLR0913 (two required, the rest by keyword)
         return run.publish(run_to_completion(ask))
 
 
-async def collect_teacher_async(  # noqa: PLR0913 (two required, the rest by keyword)
+async def collect_teacher_async(
     requests: Iterable[TeacherRequest],
     output_dir: Path,
     *,

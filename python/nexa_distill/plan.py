@@ -56,7 +56,7 @@ class Plan:
         ConfigError: A carried column has a name that the output needs.
     """
 
-    def __init__(  # noqa: PLR0913 (what a plan needs; half of it by keyword)
+    def __init__(
         self,
         requests: Iterable[TeacherRequest],
         settings: TeacherSettings,

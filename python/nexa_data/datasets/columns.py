@@ -99,11 +99,14 @@ def _feature_columns(source: RowSource, data: DataConfig) -> list[str]:
             _require(source, column, "data.preprocessing.features")
             if column == data.label_config.column:
                 raise ConfigError(
-                    f"column {column!r} is both a feature and the label", remedy="take it out of preprocessing.features"
+                    f"column {column!r} is both a feature and the label",
+                    remedy="take it out of preprocessing.features",
                 )
         return kept.features
     others = {data.label_config.column, kept.key}
-    found = [field.name for field in source.schema if field.name not in others and _is_numeric(_inner(field.type))]
+    found = [
+        field.name for field in source.schema if field.name not in others and _is_numeric(_inner(field.type))
+    ]
     if not found:
         raise RecordError(
             f"{source.where}: no column but the label holds numbers: {source.schema.to_string(show_field_metadata=False)}",
@@ -145,9 +148,13 @@ def _shape(source: RowSource, column: str) -> tuple[int, ...]:
         return (kind.list_size, inner.list_size) if pa.types.is_fixed_size_list(inner) else (kind.list_size,)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         # The type doesn't say how long the lists are: the first record does, and all others must agree.
-        first = next((rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None)
+        first = next(
+            (rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None
+        )
         if not first:
-            raise RecordError(f"{source.where}: column {column!r} begins with an empty list", remedy="fill it")
+            raise RecordError(
+                f"{source.where}: column {column!r} begins with an empty list", remedy="fill it"
+            )
         return (len(first),)
     return ()
 
@@ -159,20 +166,31 @@ def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, .
     if mapping is not None:
         ids = sorted(set(mapping.values()))
         if not ids or ids != list(range(len(ids))):
-            raise ConfigError(f"data.preprocessing.label_map gives the ids {ids}", remedy="use each of 0, 1, 2, …")
+            raise ConfigError(
+                f"data.preprocessing.label_map gives the ids {ids}", remedy="use each of 0, 1, 2, …"
+            )
         return tuple(next(name for name, number in mapping.items() if number == wanted) for wanted in ids)
     kind = source.schema.field(column).type
     if _is_numeric(kind) or not read:
         return None
     names: set[str] = set()
     for rows in source.batches():
-        names.update(name for name in rows.batch.column(column).cast(pa.string()).unique().to_pylist() if name is not None)
+        names.update(
+            name
+            for name in rows.batch.column(column).cast(pa.string()).unique().to_pylist()
+            if name is not None
+        )
         if len(names) > _MOST_CLASSES:
-            raise RecordError(f"{source.where}: label column {column!r} has over {_MOST_CLASSES:,} values", remedy="is it an id?")
+            raise RecordError(
+                f"{source.where}: label column {column!r} has over {_MOST_CLASSES:,} values",
+                remedy="is it an id?",
+            )
     return tuple(sorted(names))
 
 
-def map_rows(rows: RowBatch, layout: Layout, data: DataConfig) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+def map_rows(
+    rows: RowBatch, layout: Layout, data: DataConfig
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
     """Return features, shape (n, *layout.shape) float32, and labels, shape (n, *layout.label_shape), of `rows`.
 
     A null among the features becomes NaN.
@@ -189,7 +207,9 @@ def map_rows(rows: RowBatch, layout: Layout, data: DataConfig) -> tuple[npt.NDAr
         for column, part in _parts(rows, layout):
             width = part.shape[1] if part.ndim > 1 else 1
             if filled + width > features.shape[1]:
-                raise RecordError(f"{rows.origin}: column {column!r} has vectors of another length than before")
+                raise RecordError(
+                    f"{rows.origin}: column {column!r} has vectors of another length than before"
+                )
             features[:, filled : filled + width] = part.reshape(n, width)
             filled += width
     return features, _labels(rows, layout, data)
@@ -202,7 +222,10 @@ def _parts(rows: RowBatch, layout: Layout) -> Iterator[tuple[str, npt.NDArray[np
         kind = rows.batch.schema.field(column).type
         scalar = _is_numeric(kind)
         values = _numbers(rows, column, () if scalar else None)
-        yield column, values if scalar or isinstance(kind, pa.FixedSizeListType) else values.reshape(len(values), -1)
+        yield (
+            column,
+            values if scalar or isinstance(kind, pa.FixedSizeListType) else values.reshape(len(values), -1),
+        )
 
 
 def _numbers(rows: RowBatch, column: str, shape: tuple[int, ...] | None) -> npt.NDArray[np.float32]:
@@ -217,7 +240,8 @@ def _numbers(rows: RowBatch, column: str, shape: tuple[int, ...] | None) -> npt.
         return _flat(array).reshape(n, *(shape or ()))
     if array.null_count:
         raise RecordError(
-            f"{_place(rows, _first(array.is_null()))}: column {column!r} is null there", remedy="fill or drop such rows"
+            f"{_place(rows, _first(array.is_null()))}: column {column!r} is null there",
+            remedy="fill or drop such rows",
         )
     width = int(np.prod(shape)) if shape is not None else None
     while not _is_numeric(array.type):
@@ -255,14 +279,17 @@ def _labels(rows: RowBatch, layout: Layout, data: DataConfig) -> npt.NDArray[Any
     array = rows.batch.column(layout.label)
     if array.null_count:
         raise RecordError(
-            f"{_place(rows, _first(array.is_null()))}: label {layout.label!r} is null", remedy="fill or drop such rows"
+            f"{_place(rows, _first(array.is_null()))}: label {layout.label!r} is null",
+            remedy="fill or drop such rows",
         )
     if layout.kind != "class":
         return _float_labels(rows, layout)
     if layout.classes is not None:
         return _named_classes(rows, layout, data)
     if not _is_numeric(array.type):
-        raise RecordError(f"{rows.origin}: label {layout.label!r} is a {array.type}", remedy="its classes weren't read")
+        raise RecordError(
+            f"{rows.origin}: label {layout.label!r} is a {array.type}", remedy="its classes weren't read"
+        )
     values = array.to_numpy(zero_copy_only=False)
     labels: npt.NDArray[np.int64] = values.astype(np.int64)
     if np.issubdtype(values.dtype, np.floating) and not np.array_equal(labels, values):

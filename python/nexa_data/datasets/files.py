@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -12,11 +11,13 @@ from urllib.parse import unquote, urlsplit
 from nexa_data.errors import ConfigError, NexaError, RecordError, ShardNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     import pyarrow as pa
 
 from nexa_data.datasets.rows import RowBatch, RowSource
 
-__all__ = ["find_files", "recognise", "row_source", "SourceFile"]
+__all__ = ["SourceFile", "find_files", "recognise", "row_source"]
 
 _SUFFIXES = {
     ".parquet": "parquet",
@@ -79,14 +80,22 @@ def _find(uri: str) -> list[SourceFile]:
     else:
         files = [file for file in map(Path, glob.iglob(str(path), recursive=True)) if file.is_file()]  # noqa: PTH207
         root = _glob_root(path)
-    kept = [file for file in files if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)]
+    kept = [
+        file
+        for file in files
+        if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+    ]
     if not kept:
-        what = f"the folder holds none of {', '.join(_SUFFIXES)}" if path.is_dir() else "there is no such file"
+        what = (
+            f"the folder holds none of {', '.join(_SUFFIXES)}" if path.is_dir() else "there is no such file"
+        )
         raise ShardNotFoundError(
             f"source_uri {uri!r}: {what} ({path.absolute()})",
             remedy="relative paths start at the working directory",
         )
-    return sorted((SourceFile(file, file.relative_to(root).as_posix()) for file in kept), key=lambda file: file.origin)
+    return sorted(
+        (SourceFile(file, file.relative_to(root).as_posix()) for file in kept), key=lambda file: file.origin
+    )
 
 
 def _glob_root(pattern: Path) -> Path:
@@ -115,8 +124,12 @@ def recognise(path: Path, wanted: str | None = None) -> str:
     known = _SUFFIXES.get(path.suffix.lower())
     if known == "csv" and b"\0" not in head:
         return known
-    reason = f"it doesn't begin as a {known} file does" if known else "neither content nor name says what it is"
-    raise RecordError(f"{path}: not a Parquet, CSV or Arrow file: {reason}", remedy="set data.format, or convert it")
+    reason = (
+        f"it doesn't begin as a {known} file does" if known else "neither content nor name says what it is"
+    )
+    raise RecordError(
+        f"{path}: not a Parquet, CSV or Arrow file: {reason}", remedy="set data.format, or convert it"
+    )
 
 
 def row_source(uris: Sequence[str], wanted: str | None = None) -> RowSource:
@@ -168,7 +181,9 @@ def _damaged(path: Path, error: Exception) -> NexaError:
     if isinstance(error, NexaError):
         return error
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return RecordError(f"{path}: can't be read: {first}", remedy="check that the file is whole, or set data.format")
+    return RecordError(
+        f"{path}: can't be read: {first}", remedy="check that the file is whole, or set data.format"
+    )
 
 
 def _parquet(path: Path) -> _Reader:
@@ -189,7 +204,9 @@ def _arrow(path: Path) -> _Reader:
 
     def opened() -> Any:
         source = pa.memory_map(str(path))
-        return pa.ipc.open_file(source) if source.read(6) == b"ARROW1" else pa.ipc.open_stream(_rewound(source))
+        return (
+            pa.ipc.open_file(source) if source.read(6) == b"ARROW1" else pa.ipc.open_stream(_rewound(source))
+        )
 
     def batches() -> Iterator[pa.RecordBatch]:
         reader = opened()
@@ -207,11 +224,12 @@ def _rewound(source: Any) -> Any:
 
 
 def _csv(path: Path) -> _Reader:
-    import pyarrow as pa
     from pyarrow import csv
 
     if path.stat().st_size == 0:
-        raise RecordError(f"{path}: the file is empty", remedy="a CSV file begins with a line of column names")
+        raise RecordError(
+            f"{path}: the file is empty", remedy="a CSV file begins with a line of column names"
+        )
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     if path.stat().st_size > _WHOLE_CSV_BYTES:
         # Types are taken from the first block: a large one sees more before it decides.
@@ -240,7 +258,9 @@ def _common_schema(schemas: list[tuple[SourceFile, pa.Schema]]) -> pa.Schema:
                 remedy="name only files of one table in source_uri",
             )
         try:
-            common = pa.unify_schemas([common.remove_metadata(), schema.remove_metadata()], promote_options="permissive")
+            common = pa.unify_schemas(
+                [common.remove_metadata(), schema.remove_metadata()], promote_options="permissive"
+            )
         except pa.ArrowException as error:
             raise RecordError(
                 f"{file.path}: its types don't fit those of {first.path}: {str(error).splitlines()[0]}",

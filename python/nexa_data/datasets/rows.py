@@ -95,7 +95,9 @@ def _table(columns: Mapping[str, Any], name: str) -> pa.Table:
     arrays = {column: column_array(values, f"{name}.{column}") for column, values in columns.items()}
     lengths = {column: len(array) for column, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise RecordError(f"the columns of {name!r} differ in length: {lengths}", remedy="return one row per record")
+        raise RecordError(
+            f"the columns of {name!r} differ in length: {lengths}", remedy="return one row per record"
+        )
     return pa.table(arrays)
 
 
@@ -108,8 +110,10 @@ def column_array(values: Any, where: str) -> pa.Array:
         return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     detach = getattr(values, "detach", None)
     array = np.asarray(detach().cpu().numpy() if detach else values)
-    if array.ndim == 0 or array.dtype == object and array.ndim > 1:
-        raise RecordError(f"{where} is not an array of numbers or strings", remedy="return one row per record")
+    if array.ndim == 0 or (array.dtype == object and array.ndim > 1):
+        raise RecordError(
+            f"{where} is not an array of numbers or strings", remedy="return one row per record"
+        )
     if array.ndim == 1:
         return pa.array(array)
     width = int(np.prod(array.shape[1:]))

@@ -26,7 +26,9 @@ Batch = Any
 
 
 class _Augment(Protocol):
-    def __call__(self, features: Tensor, labels: Tensor, *, epoch: int, position: int) -> tuple[Tensor, Tensor]: ...
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, epoch: int, position: int
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,16 @@ class ShardDataset(Dataset[Any]):
         self.as_dict = as_dict
         self.augment = augment
         catalog = ShardCatalog.load(self.folder)
-        self._shards = [_shard(catalog, record.path(catalog.root), record.records) for record in catalog.of(split)]
+        self._shards = [
+            _shard(catalog, record.path(catalog.root), record.records) for record in catalog.of(split)
+        ]
         self._open()
 
     def _open(self) -> None:
         self._assembler = _core.Assembler(self._shards, list(self.columns))
-        self._forms = [(_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns]
+        self._forms = [
+            (_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
@@ -188,7 +194,9 @@ class ShardDataset(Dataset[Any]):
         if isinstance(index, BatchRequest):
             return self._requested(index)
         if isinstance(index, Sequence):
-            return self._form(self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index)))
+            return self._form(
+                self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
+            )
         tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
         return self._form([tensor[0] for tensor in tensors])
 
@@ -200,11 +208,17 @@ class ShardDataset(Dataset[Any]):
 
     def submit(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
         """Return a request whose batch is being assembled on the native core's threads."""
-        return BatchRequest(order, start, rows, native=native, ticket=self._assembler.submit(native, start, rows))
+        return BatchRequest(
+            order, start, rows, native=native, ticket=self._assembler.submit(native, start, rows)
+        )
 
     def _requested(self, request: BatchRequest) -> Batch:
         ticket, request.ticket = request.ticket, None
-        buffers = ticket.wait() if ticket else self._assembler.take_ordered(request.native, request.start, len(request))
+        buffers = (
+            ticket.wait()
+            if ticket
+            else self._assembler.take_ordered(request.native, request.start, len(request))
+        )
         tensors = self._tensors(buffers, len(request))
         if self.augment is not None:
             tensors[:2] = self.augment(*tensors[:2], epoch=request.order.epoch, position=request.start)
@@ -227,7 +241,9 @@ def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path
     if records is None:
         records = _core.shard_info(path)[0]
     if not path.exists():
-        raise CatalogError(f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again")
+        raise CatalogError(
+            f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again"
+        )
     return path, records
 
 

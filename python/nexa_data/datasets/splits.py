@@ -69,7 +69,9 @@ def _key_hashes(rows: RowBatch, key: str, seed: int) -> npt.NDArray[np.uint64]:
     # As text, so that 7 in Parquet and "7" in CSV fall into the same split.
     column = rows.batch.column(key).cast(pa.string())
     if column.null_count:
-        raise RecordError(f"{rows.origin}: column {key!r} has nulls, which can't be split by", remedy="fill them")
+        raise RecordError(
+            f"{rows.origin}: column {key!r} has nulls, which can't be split by", remedy="fill them"
+        )
     return _text_hashes(column, seed)
 
 

@@ -67,7 +67,13 @@ class SplitStatistics:
             m2 = (np.where(present, values - mean, 0.0) ** 2).sum(axis=0)
         low = np.where(present, values, np.inf).min(axis=0)
         high = np.where(present, values, -np.inf).max(axis=0)
-        if self._count is None or self._mean is None or self._m2 is None or self._min is None or self._max is None:
+        if (
+            self._count is None
+            or self._mean is None
+            or self._m2 is None
+            or self._min is None
+            or self._max is None
+        ):
             self._count, self._mean, self._m2, self._min, self._max = count, mean, m2, low, high
             return
         total = self._count + count
@@ -115,7 +121,13 @@ class SplitStatistics:
             "nan_count": self.nan_count,
             "nan_rows": self.nan_rows,
         }
-        if self._count is None or self._mean is None or self._m2 is None or self._min is None or self._max is None:
+        if (
+            self._count is None
+            or self._mean is None
+            or self._m2 is None
+            or self._min is None
+            or self._max is None
+        ):
             return summary | dict.fromkeys(("min", "max", "mean", "std"))
         total = int(self._count.sum())
         with np.errstate(invalid="ignore", over="ignore"):
@@ -123,7 +135,12 @@ class SplitStatistics:
             spread = self._m2.sum() + (self._count * (self._mean - (mean or 0.0)) ** 2).sum()
             std = float(np.sqrt(spread / total)) if total else None
             stds = np.sqrt(self._m2 / np.maximum(self._count, 1))
-        summary |= {"min": _number(self.minimum), "max": _number(self.maximum), "mean": _number(mean), "std": _number(std)}
+        summary |= {
+            "min": _number(self.minimum),
+            "max": _number(self.maximum),
+            "mean": _number(mean),
+            "std": _number(std),
+        }
         listed = slice(0, _MOST_LISTED)
         summary["per_feature"] = {
             "nan_count": [self.records - int(count) for count in self._count[listed]],

@@ -35,7 +35,11 @@ class LabelRule:
 def _class_id(name: str, classes: Sequence[str] | None) -> int:
     if classes is None or name not in classes:
         near = nearest(name, list(classes or ()))
-        known = f"did you mean {near!r}?" if near else f"known: {', '.join((classes or ())[:20]) or 'integers only'}"
+        known = (
+            f"did you mean {near!r}?"
+            if near
+            else f"known: {', '.join((classes or ())[:20]) or 'integers only'}"
+        )
         raise ConfigError(f"data.filters: there is no class {name!r}", remedy=known)
     return list(classes).index(name)
 
@@ -52,12 +56,17 @@ def parse_filters(filters: Sequence[dict[str, Any]]) -> list[LabelRule]:
 def _parse(number: int, item: dict[str, Any]) -> LabelRule:
     place = f"data.filters[{number}]"
     if set(item) != {"label"}:
-        raise ConfigError(f"{place}: unknown filter {', '.join(map(str, item)) or '(empty)'}", remedy=f"known: label; {_HINT}")
+        raise ConfigError(
+            f"{place}: unknown filter {', '.join(map(str, item)) or '(empty)'}",
+            remedy=f"known: label; {_HINT}",
+        )
     wanted = item["label"]
     if not isinstance(wanted, dict) or len(wanted) != 1 or not set(wanted) <= {"allow", "deny"}:
         raise ConfigError(f"{place}.label wants either allow or deny", remedy=_HINT)
     ((mode, labels),) = wanted.items()
-    if not isinstance(labels, list) or not all(isinstance(label, int | str) and not isinstance(label, bool) for label in labels):
+    if not isinstance(labels, list) or not all(
+        isinstance(label, int | str) and not isinstance(label, bool) for label in labels
+    ):
         raise ConfigError(f"{place}.label.{mode} is not a list of class ids or names", remedy=_HINT)
     return LabelRule(tuple(labels), mode == "deny")
 

@@ -54,7 +54,9 @@ def _prepared(pipeline: DataPipeline) -> ArtifactMeta | None:
         meta = read_meta(latest) if is_complete(latest) else None
         if meta is None or meta.kind != DATASET_KIND or not _same_config(meta, pipeline.config):
             raise
-        _log.warning("the source of %s is not there; using %s, made from it before", pipeline.config.origin, meta.uri)
+        _log.warning(
+            "the source of %s is not there; using %s, made from it before", pipeline.config.origin, meta.uri
+        )
         return meta
 
 

@@ -124,7 +124,11 @@ class ShardSampler(Sampler[BatchRequest]):
                     remedy="load it with the config and the artifact that it was saved with",
                 )
         epoch, consumed = state.get("epoch"), state.get("consumed")
-        if not isinstance(epoch, int) or not isinstance(consumed, int) or not 0 <= consumed <= self.plan.records:
+        if (
+            not isinstance(epoch, int)
+            or not isinstance(consumed, int)
+            or not 0 <= consumed <= self.plan.records
+        ):
             raise ConfigError(f"the loader's state is damaged: epoch {epoch!r}, consumed {consumed!r}")
         self.epoch, self._first, self._consumed = epoch, consumed, consumed
         # A finished epoch has no rest: the first iteration is the next one's.

@@ -45,7 +45,12 @@ class ShardLoader(DataLoader[Any]):
 
     def __init__(self, dataset: ShardDataset, sampler: ShardSampler, *, pin_memory: bool = False) -> None:
         super().__init__(
-            dataset, batch_size=None, sampler=sampler, num_workers=0, collate_fn=_as_it_is, pin_memory=pin_memory
+            dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=0,
+            collate_fn=_as_it_is,
+            pin_memory=pin_memory,
         )
 
     @property
@@ -137,7 +142,9 @@ def build_loaders(
     pipeline = DataPipeline(config)
     ranks = find_ranks(rank, world_size, shard)
     if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
-        _log.info("the native core's threads run already; data.threads=%d has no effect", config.data.n_threads)
+        _log.info(
+            "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
+        )
     folder = dataset_folder(pipeline, distributed=ranks.distributed)
     return {split: _loader(config, folder, split, ranks) for split in wanted}
 
@@ -147,7 +154,9 @@ def _check_splits(config: Config, splits: list[str]) -> None:
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
         if not config.data.split.shares()[split]:
-            raise ConfigError(f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it")
+            raise ConfigError(
+                f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it"
+            )
 
 
 def _loader(config: Config, folder: Path, split: str, ranks: Ranks) -> ShardLoader:
@@ -176,4 +185,3 @@ def _has_device() -> bool:
     """Say whether there is a device that page-locked memory would serve; asked first, as torch warns without one."""
     accelerator = getattr(torch, "accelerator", None)
     return bool(accelerator.is_available()) if accelerator else torch.cuda.is_available()
-

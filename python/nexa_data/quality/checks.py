@@ -49,20 +49,26 @@ def _parse(number: int, item: str | Mapping[str, Any]) -> Check:
     if name not in _RULES:
         near = nearest(name, sorted(_RULES))
         hint = f"did you mean {near}? " if near else ""
-        raise ConfigError(f"{place}: unknown rule {name!r}", remedy=f"{hint}known: {', '.join(sorted(_RULES))}")
+        raise ConfigError(
+            f"{place}: unknown rule {name!r}", remedy=f"{hint}known: {', '.join(sorted(_RULES))}"
+        )
     options = dict(value) if isinstance(value, Mapping) else {"value": value}
     try:
         severity = Severity(options.pop("severity", Severity.ERROR))
     except ValueError as error:
         raise ConfigError(f"{place}.severity is none of {', '.join(Severity)}") from error
     wanted = {"min", "max"} if name == "range" else {"value"}
-    numeric = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in options.values())
+    numeric = all(
+        isinstance(bound, int | float) and not isinstance(bound, bool) for bound in options.values()
+    )
     if not options or not set(options) <= wanted or not numeric:
         raise ConfigError(f"{place}.{name} wants numbers for {' or '.join(sorted(wanted))}, not {options}")
     return Check(name, options.get("value"), severity, options)
 
 
-def run_checks(checks: Sequence[Check], splits: Mapping[str, SplitStatistics], num_classes: int | None) -> list[Finding]:
+def run_checks(
+    checks: Sequence[Check], splits: Mapping[str, SplitStatistics], num_classes: int | None
+) -> list[Finding]:
     """Return what the splits' statistics say against the rules."""
     return [finding for check in checks for finding in _RULES[check.name](check, splits, num_classes)]
 
@@ -111,7 +117,9 @@ def _min_class_count(
     train = splits.get("train")
     if train is None:
         return
-    counts = {label: train.class_counts.get(label, 0) for label in range(num_classes or 0)} | train.class_counts
+    counts = {
+        label: train.class_counts.get(label, 0) for label in range(num_classes or 0)
+    } | train.class_counts
     few = {label: count for label, count in counts.items() if count < check.value}
     if few:
         shown = ", ".join(f"{label}: {count}" for label, count in sorted(few.items())[:10])

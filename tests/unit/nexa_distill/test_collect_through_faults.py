@@ -323,7 +323,7 @@ def test_the_key_is_in_no_file_log_or_error_even_if_the_endpoint_echoes_it(
     collect(requests(1), settings(), output_dir=tmp_path / "first")
     secret = server.headers[0]["Authorization"].removeprefix("Bearer ")
     assert secret.startswith("sk-")
-    echo = json.dumps({"error": {"message": f"{'x' * 450} bad request with key {secret}"}})
+    echo = json.dumps({"error": {"message": f"{'x' * 400} bad request with key {secret}"}})
     server.script.extend([server.says(400, echo), server.echo, server.says(401, echo)])
     with pytest.raises(TeacherError) as stopped:
         collect(requests(3), settings(concurrency=1))
