@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -315,6 +316,10 @@ class ArtifactWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A run that found its artifact made already leaves nothing behind.
+        with contextlib.suppress(OSError):
+            if os.listdir(self.path) == [_RESUME_NAME]:  # noqa: PTH208 (names are all that is asked)
+                self.discard()
         self._lock.release()
 
     def existing(self) -> ArtifactMeta | None:

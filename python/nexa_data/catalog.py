@@ -167,7 +167,7 @@ class ShardCatalog:
         )
 
     @property
-    def bytes(self) -> int:
+    def total_bytes(self) -> int:
         """Sum of the shards' sizes as the catalog says."""
         return sum(shard.bytes or 0 for shard in self.shards)
 

@@ -49,13 +49,26 @@ def _no_bool(value: object) -> object:
     return value
 
 
-_Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-_Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
-_Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, le=1.0)]
+def _or_text(schema: dict[str, Any]) -> None:
+    """Tell editors of the short form: a single name."""
+    schema["anyOf"].append({"type": "string"})
+
+
+def _or_number(schema: dict[str, Any]) -> None:
+    schema["type"] = ["string", "number"]
+
+
+# The bound stands next to its type, before our validator: only there does it reach the JSON Schema.
+_Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
+_Whole = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+_Seed = Annotated[int, Field(ge=0, lt=1 << 63), BeforeValidator(_no_bool)]
+_Share = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 # `1` and `1.0` in YAML are numbers; a version is a name.
 _Version = Annotated[
-    _Name, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
+    _Name,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
+    Field(json_schema_extra=_or_number),
 ]
 
 
@@ -101,30 +114,33 @@ def _label(value: object) -> object:
 
 
 _Label = Annotated[LabelConfig, BeforeValidator(_label)]
+_OptionalLabel = Annotated[_Label | None, Field(json_schema_extra=_or_text)]
 
 
 class PreprocessingConfig(_Section):
     """How records become features and a label."""
 
     features: Annotated[
-        list[str] | None, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+        list[str] | None,
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+        Field(json_schema_extra=_or_text),
     ] = None
     """Columns, scalar or vector, joined in their order to one float32 vector; default: all numeric ones but the label."""
-    label: _Label | None = None
+    label: _OptionalLabel = None
     """Label column, or `{column, kind}`; default `label`."""
     label_map: dict[str, _Whole] | None = None
     """Class id for each label value as text; default: integers as they are, strings in sorted order."""
     key: str | None = None
     """Column whose value decides about the split, so that equal keys never part; default: source file and row."""
-    seed: _Whole = 0
+    seed: _Seed = 0
     """Seed of the split, of the order of each epoch, and of synthetic data."""
     num_samples: _Count = 10_000
     """Records of synthetic data."""
     num_features: _Count = 32
     """Features of synthetic data."""
-    num_classes: Annotated[int, BeforeValidator(_no_bool), Field(ge=2)] | None = None
+    num_classes: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] | None = None
     """Number of classes: of synthetic data (default 10), or the bound that labels are checked against."""
-    class_sep: Annotated[float, BeforeValidator(_no_bool), Field(gt=0.0)] = 1.0
+    class_sep: Annotated[float, Field(gt=0.0), BeforeValidator(_no_bool)] = 1.0
     """Distance between the class centres of synthetic data, in standard deviations of a feature."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Whatever a builder of your own wants to know; part of the key."""
@@ -191,7 +207,7 @@ class DataConfig(_Section):
     """Shares of the splits."""
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     """From records to features and label."""
-    label: _Label | None = None
+    label: _OptionalLabel = None
     """The same as `preprocessing.label`."""
     augmentations: list[str | dict[str, Any]] = Field(default_factory=list)
     """Augmentations of train batches, by name: `[{gaussian_noise: {std: 0.1}}, feature_dropout]`."""

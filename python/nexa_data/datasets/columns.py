@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from nexa_data.config_source import nearest
 from nexa_data.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
     import pyarrow as pa
 
@@ -36,6 +35,7 @@ class Layout:
         label_shape: Shape of a record's label, `()` for a scalar.
         classes: Name of each class id; None if the ids are the source's own integers.
         num_classes: Bound that class ids are checked against; None if they decide it.
+        shapes: Shape of each column of `columns`.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +45,7 @@ class Layout:
     label_shape: tuple[int, ...] = ()
     classes: tuple[str, ...] | None = None
     num_classes: int | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def label_dtype(self) -> str:
@@ -69,7 +70,7 @@ def plan_layout(source: RowSource, data: DataConfig, *, read: bool = True) -> La
     _require(source, label.column, "data.label")
     columns = _feature_columns(source, data)
     shapes = [_shape(source, column) for column in columns]
-    shape = shapes[0] if len(shapes) == 1 and shapes[0] else (sum(int(np.prod(each)) for each in shapes),)
+    shape = shapes[0] if len(shapes) == 1 and shapes[0] else (sum(math.prod(each) for each in shapes),)
     vector = label.kind in {"multi_hot", "distribution"}
     label_shape = _shape(source, label.column) if vector else ()
     if vector and len(label_shape) != 1:
@@ -79,7 +80,9 @@ def plan_layout(source: RowSource, data: DataConfig, *, read: bool = True) -> La
         )
     classes = _classes(source, data, read=read) if label.kind == "class" else None
     count = len(classes) if classes else label_shape[0] if vector else kept.num_classes
-    return Layout(tuple(columns), shape, label.column, label.kind, label_shape, classes, count)
+    return Layout(
+        tuple(columns), shape, label.column, label.kind, label_shape, classes, count, tuple(shapes)
+    )
 
 
 def _require(source: RowSource, column: str, key: str) -> None:
@@ -129,7 +132,7 @@ def _inner(kind: Any) -> Any:
 def _is_numeric(kind: Any) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _shape(source: RowSource, column: str) -> tuple[int, ...]:
@@ -143,20 +146,30 @@ def _shape(source: RowSource, column: str) -> tuple[int, ...]:
         )
     if isinstance(kind, pa.FixedShapeTensorType):
         return tuple(kind.shape)
-    if pa.types.is_fixed_size_list(kind):
-        inner = kind.value_type
-        return (kind.list_size, inner.list_size) if pa.types.is_fixed_size_list(inner) else (kind.list_size,)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        # The type doesn't say how long the lists are: the first record does, and all others must agree.
-        first = next(
-            (rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None
-        )
-        if not first:
-            raise RecordError(
-                f"{source.where}: column {column!r} begins with an empty list", remedy="fill it"
-            )
-        return (len(first),)
-    return ()
+    if _is_numeric(kind):
+        return ()
+    shape: list[int] = []
+    # The type of a list doesn't say how long it is: the first record does, and all others must agree.
+    sample: Any = None
+    while not _is_numeric(kind):
+        if pa.types.is_fixed_size_list(kind):
+            shape.append(kind.list_size)
+        else:
+            sample = _first_value(source, column) if sample is None else sample
+            inner = sample
+            for _ in shape:
+                inner = inner[0] if inner else None
+            if not inner:
+                raise RecordError(
+                    f"{source.where}: column {column!r} begins with an empty list", remedy="fill it"
+                )
+            shape.append(len(inner))
+        kind = kind.value_type
+    return tuple(shape)
+
+
+def _first_value(source: RowSource, column: str) -> Any:
+    return next((rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None)
 
 
 def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, ...] | None:
@@ -204,66 +217,59 @@ def map_rows(
     else:
         features = np.empty((n, *layout.shape), np.float32)
         filled = 0
-        for column, part in _parts(rows, layout):
-            width = part.shape[1] if part.ndim > 1 else 1
-            if filled + width > features.shape[1]:
-                raise RecordError(
-                    f"{rows.origin}: column {column!r} has vectors of another length than before"
-                )
-            features[:, filled : filled + width] = part.reshape(n, width)
+        for column, shape in zip(layout.columns, layout.shapes, strict=True):
+            width = math.prod(shape)
+            features[:, filled : filled + width] = _numbers(rows, column, shape).reshape(n, width)
             filled += width
     return features, _labels(rows, layout, data)
 
 
-def _parts(rows: RowBatch, layout: Layout) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    import pyarrow as pa
-
-    for column in layout.columns:
-        kind = rows.batch.schema.field(column).type
-        scalar = _is_numeric(kind)
-        values = _numbers(rows, column, () if scalar else None)
-        yield (
-            column,
-            values if scalar or isinstance(kind, pa.FixedSizeListType) else values.reshape(len(values), -1),
-        )
-
-
-def _numbers(rows: RowBatch, column: str, shape: tuple[int, ...] | None) -> npt.NDArray[np.float32]:
-    """Return a column as float32 of shape (n, *shape); None takes the width that the lists have."""
+def _numbers(rows: RowBatch, column: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Return a column as float32 of shape (n, *shape)."""
     import pyarrow as pa
 
     array = rows.batch.column(column)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     n = len(array)
-    if shape == () or (shape == (1,) and _is_numeric(array.type)):
-        return _flat(array).reshape(n, *(shape or ()))
-    if array.null_count:
+    if not _is_numeric(array.type) and array.null_count:
         raise RecordError(
             f"{_place(rows, _first(array.is_null()))}: column {column!r} is null there",
             remedy="fill or drop such rows",
         )
-    width = int(np.prod(shape)) if shape is not None else None
-    while not _is_numeric(array.type):
-        array = _same_lengths(array, rows, column, width)
-    return _flat(array).reshape(n, *(shape if shape is not None else (-1,)))
+    per_row = 1
+    for length in shape:
+        if _is_numeric(array.type):
+            break
+        array, per_row = _same_lengths(array, rows, column, length, per_row)
+    while not _is_numeric(array.type):  # a tensor's storage is one flat list, whatever its shape
+        array = array.flatten()
+    return _flat(array).reshape(n, *shape)
 
 
-def _same_lengths(array: pa.Array, rows: RowBatch, column: str, width: int | None) -> pa.Array:
+def _same_lengths(
+    array: pa.Array, rows: RowBatch, column: str, wanted: int, per_row: int
+) -> tuple[pa.Array, int]:
+    """Return the items of lists that all hold `wanted`, and how many of them a row has."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_fixed_size_list(array.type) and len(array):
-        lengths = pc.list_value_length(array)
-        wanted = width if width is not None else lengths[0].as_py()
-        other = pc.not_equal(lengths, wanted)
-        if pc.any(other).as_py():
-            row = _first(other)
-            raise RecordError(
-                f"{_place(rows, row)}: column {column!r} has {lengths[row].as_py()} numbers there, {wanted} before",
-                remedy="features are vectors of one length: pad or drop such rows",
-            )
-    return array.flatten()
+    if array.null_count:
+        raise RecordError(
+            f"{_place(rows, _first(array.is_null()) // per_row)}: column {column!r} has a null list there",
+            remedy="fill or drop such rows",
+        )
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten(), per_row * array.type.list_size
+    lengths = pc.list_value_length(array)
+    other = pc.not_equal(lengths, wanted)
+    if pc.any(other).as_py():
+        at = _first(other)
+        raise RecordError(
+            f"{_place(rows, at // per_row)}: column {column!r} has {lengths[at].as_py()} numbers there, {wanted} before",
+            remedy="features are vectors of one length: pad or drop such rows",
+        )
+    return array.flatten(), per_row * wanted
 
 
 def _flat(array: pa.Array) -> npt.NDArray[np.float32]:
@@ -291,7 +297,8 @@ def _labels(rows: RowBatch, layout: Layout, data: DataConfig) -> npt.NDArray[Any
             f"{rows.origin}: label {layout.label!r} is a {array.type}", remedy="its classes weren't read"
         )
     values = array.to_numpy(zero_copy_only=False)
-    labels: npt.NDArray[np.int64] = values.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN and what is beyond int64 come out different, and are refused below
+        labels: npt.NDArray[np.int64] = values.astype(np.int64)
     if np.issubdtype(values.dtype, np.floating) and not np.array_equal(labels, values):
         row = int(np.flatnonzero(labels != values)[0])
         raise RecordError(

@@ -116,7 +116,7 @@ def recognise(path: Path, wanted: str | None = None) -> str:
     if wanted:
         return wanted
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(4096)
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):

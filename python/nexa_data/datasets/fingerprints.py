@@ -42,7 +42,9 @@ def fingerprint_files(files: Sequence[SourceFile], cache: Path) -> str:
         if key not in known:
             fresh[key] = digest
         parts += [file.origin, digest]
+    # A store that can't be written costs reading again, no more; who wants to write there will say so.
     if fresh:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(cache, json.dumps(known | fresh, indent=0, sort_keys=True).encode())
+        with contextlib.suppress(OSError):
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(cache, json.dumps(known | fresh, indent=0, sort_keys=True).encode())
     return digest_text(*parts)

@@ -72,13 +72,8 @@ def as_row_source(rows: Any, name: str) -> RowSource:
         table = _table(rows, name)
     elif hasattr(rows, "__arrow_c_stream__"):
         table = pa.table(rows)
-    elif isinstance(rows, Iterable):
-        table = pa.Table.from_batches(list(rows))
     else:
-        raise RecordError(
-            f"the builder of {name!r} returned {type(rows).__name__}",
-            remedy="return (features, labels), a mapping of columns, or an Arrow table",
-        )
+        table = _from_batches(rows, name)
 
     def batches() -> Iterator[RowBatch]:
         first = 0
@@ -87,6 +82,21 @@ def as_row_source(rows: Any, name: str) -> RowSource:
             first += batch.num_rows
 
     return RowSource(table.schema, batches, f"dataset {name!r}")
+
+
+def _from_batches(rows: Any, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    batches = list(rows) if isinstance(rows, Iterable) else []
+    if not batches or not all(isinstance(batch, pa.RecordBatch) for batch in batches):
+        raise RecordError(
+            f"the builder of {name!r} returned {type(rows).__name__}, which holds no rows",
+            remedy="return (features, labels), a mapping of columns, or an Arrow table",
+        )
+    try:
+        return pa.Table.from_batches(batches)
+    except pa.ArrowException as error:
+        raise RecordError(f"the batches of {name!r} differ in their columns: {error}") from error
 
 
 def _table(columns: Mapping[str, Any], name: str) -> pa.Table:

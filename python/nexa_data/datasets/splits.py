@@ -82,4 +82,5 @@ def _text_hashes(column: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
         int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=salt).digest(), "little")
         for text in encoded.dictionary.to_pylist()
     ]
-    return np.array(hashes, dtype=np.uint64)[encoded.indices.to_numpy()]
+    of_rows: npt.NDArray[np.uint64] = np.array(hashes, dtype=np.uint64)[encoded.indices.to_numpy()]
+    return of_rows

@@ -138,7 +138,7 @@ class ShardSampler(Sampler[BatchRequest]):
         self._started = False
 
 
-class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):  # type: ignore[misc]
+class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
     """The same, where this process takes its own slice: frameworks leave a `DistributedSampler` as it is."""
 
     def __init__(self, dataset: ShardDataset, plan: BatchPlan, *, seed: int, shuffle: bool) -> None:

@@ -157,14 +157,9 @@ impl OpenShard {
                 continue;
             }
             starts.push(starts[starts.len() - 1] + batch.num_rows());
-            for (column, name) in open.iter_mut().zip(&names) {
-                // Looked up by name: a projection keeps the file's order of columns.
-                let at = batch.schema().index_of(name).map_err(|_| RecordError::MissingColumn {
-                    path: spec.path.clone(),
-                    column: name.clone(),
-                    known: Vec::new(),
-                })?;
-                column.push(fixed_column(batch.column(at), batch.schema().field(at), &spec.path)?);
+            let schema = batch.schema();
+            for (at, column) in open.iter_mut().enumerate() {
+                column.push(fixed_column(batch.column(at), schema.field(at), &spec.path)?);
             }
         }
         Ok(Self { starts, columns: open })

@@ -50,14 +50,14 @@ impl Order {
         Ok(self.inner.position(record))
     }
 
-    /// Return the records at positions `start..start + len`; beyond the end they begin again at the first.
-    fn records(&self, py: Python<'_>, start: u64, len: usize) -> PyResult<Vec<u64>> {
+    /// Return the records at positions `start..start + rows`; beyond the end they begin again at the first.
+    fn records(&self, py: Python<'_>, start: u64, rows: usize) -> PyResult<Vec<u64>> {
         let n = self.inner.len();
-        if n == 0 && len > 0 {
+        if n == 0 && rows > 0 {
             return Err(PyIndexError::new_err("the epoch has no records"));
         }
         Ok(py.detach(|| {
-            (0..len as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()
+            (0..rows as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()
         }))
     }
 }
@@ -122,29 +122,29 @@ impl Assembler {
         export(py, batch.map_err(|error| Raised::from(error).0)?)
     }
 
-    /// Assemble positions `start..start + len` of an epoch, now; a buffer a column.
+    /// Assemble positions `start..start + rows` of an epoch, now; a buffer a column.
     fn take_ordered<'py>(
         &self,
         py: Python<'py>,
         order: &Order,
         start: u64,
-        len: usize,
+        rows: usize,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let rows = self.ordered(order, start, len)?;
-        let batch = py.detach(|| self.inner.assemble(&rows));
+        let wanted = self.ordered(order, start, rows)?;
+        let batch = py.detach(|| self.inner.assemble(&wanted));
         export(py, batch.map_err(|error| Raised::from(error).0)?)
     }
 
-    /// Start assembling positions `start..start + len` of an epoch on the pool of threads.
-    fn submit(&self, order: &Order, start: u64, len: usize) -> PyResult<Ticket> {
-        let ticket = nexa_batch::Ticket::submit(&self.inner, self.ordered(order, start, len)?)
+    /// Start assembling positions `start..start + rows` of an epoch on the pool of threads.
+    fn submit(&self, order: &Order, start: u64, rows: usize) -> PyResult<Ticket> {
+        let ticket = nexa_batch::Ticket::submit(&self.inner, self.ordered(order, start, rows)?)
             .map_err(|error| Raised::from(error).0)?;
         Ok(Ticket { inner: Mutex::new(Some(ticket)) })
     }
 }
 
 impl Assembler {
-    fn ordered(&self, order: &Order, start: u64, len: usize) -> PyResult<Rows> {
+    fn ordered(&self, order: &Order, start: u64, rows: usize) -> PyResult<Rows> {
         let records = self.inner.store().len();
         if order.inner.len() != records {
             return Err(PyValueError::new_err(format!(
@@ -152,10 +152,10 @@ impl Assembler {
                 order.inner.len()
             )));
         }
-        if records == 0 && len > 0 {
+        if records == 0 && rows > 0 {
             return Err(PyIndexError::new_err("the split has no records"));
         }
-        Ok(Rows::Ordered { order: order.inner.clone(), start: start % records.max(1), len })
+        Ok(Rows::Ordered { order: order.inner.clone(), start: start % records.max(1), len: rows })
     }
 }
 

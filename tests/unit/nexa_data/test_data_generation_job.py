@@ -1,7 +1,5 @@
 """The job checks everything before it sends anything, and its exit codes say what happened."""
 
-# ruff: noqa: PLR0913, PLR0917 (fixtures are arguments)
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Nothing that was answered is asked again: after kills, stops, changes and publication."""
 
-# ruff: noqa: PLR0913, PLR0917 (fixtures are arguments)
-
 from __future__ import annotations
 
 import importlib.util

@@ -1,7 +1,5 @@
 """Each fault of an endpoint has its consequence, and a count of what was sent."""
 
-# ruff: noqa: PLR0913, PLR0917 (fixtures are arguments)
-
 from __future__ import annotations
 
 import asyncio

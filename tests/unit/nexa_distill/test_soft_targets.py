@@ -1,7 +1,5 @@
 """Distributions over labels are what the alternatives say, no more."""
 
-
-
 from __future__ import annotations
 
 import math

@@ -1,0 +1,93 @@
+# Every command of the project. `make help` lists them.
+# The environment is made once, in $(VENV), and again only when what it is made from has changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+JOBS ?= 2
+DEMO_DIR ?= runs/demo
+
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+DEPS_STAMP := $(VENV)/.nexa-deps
+BUILD_STAMP := $(VENV)/.nexa-build
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+
+# Dependencies alone (torch is the bulk of it): a changed source file doesn't touch them.
+$(DEPS_STAMP): pyproject.toml | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --requirement pyproject.toml --extra dev --extra demo
+	@touch $@
+
+# The extension is built in the release profile and linked into python/nexa_data; Python files are used in place.
+$(BUILD_STAMP): $(RUST_SOURCES) $(DEPS_STAMP)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --uv --release --quiet
+	@touch $@
+
+.PHONY: build
+build: $(BUILD_STAMP) ## Make the environment and build the extension
+
+.PHONY: demo
+demo: $(BUILD_STAMP) ## Run the main job on real input: digits, from source to a model that learned
+	$(BIN)/nexa-data demo --output $(DEMO_DIR)
+
+.PHONY: test
+test: test-rust test-python ## Run all tests, Rust and Python
+
+.PHONY: test-rust
+test-rust: ## Run the Rust tests
+	cargo test --workspace --exclude nexa-python --locked --quiet
+
+.PHONY: test-python
+test-python: $(BUILD_STAMP) ## Run the Python tests
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
+
+.PHONY: test-slow
+test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points
+	$(BIN)/python -m pytest -q -m slow
+
+.PHONY: test-wheel
+test-wheel: $(BUILD_STAMP) ## Build wheel and sdist, and run the tests against the wheel in a fresh environment
+	bash tests/wheel.sh $(PYTHON) $(UV)
+
+.PHONY: test-oldest
+test-oldest: $(BUILD_STAMP) ## Run the tests with the oldest dependencies that pyproject.toml allows
+	bash tests/oldest.sh $(PYTHON) $(UV)
+
+.PHONY: lint
+lint: $(BUILD_STAMP) ## Check style, types, floors and stubs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(BIN)/ruff check python tests benches
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest nexa_data._core --mypy-config-file pyproject.toml
+	$(BIN)/lint-imports
+	if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo 'cargo-deny is not installed: its rules (deny.toml) were not checked'; fi
+
+.PHONY: format
+format: $(BUILD_STAMP) ## Format everything
+	cargo fmt --all
+	$(BIN)/ruff check --fix python tests benches
+	$(BIN)/ruff format python tests benches
+
+.PHONY: bench
+bench: $(BUILD_STAMP) ## Run the benches: ours beside the peers and the machine's limit
+	$(BIN)/python -m pytest benches -q --benchmark-disable-gc --benchmark-columns=min,median,max,rounds
+	cargo bench --workspace --exclude nexa-python --locked
+
+.PHONY: clean
+clean: ## Remove what was built, the environment and the demo's output
+	rm -rf target $(VENV) $(DEMO_DIR) dist python/nexa_data/_core*.so

@@ -1,0 +1,144 @@
+"""Whether a catalog or an artifact still is what it says: the findings that `validate` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexa_data.artifacts import is_complete, payload_hash, read_meta
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog
+from nexa_data.console import Bar, watching
+from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
+from nexa_data.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from nexa_data.artifacts import ArtifactMeta
+
+__all__ = ["Verification", "verify"]
+
+_SHARD_SUFFIXES = frozenset({".arrow", ".csv", ".feather", ".ipc", ".parquet", ".pq", ".tsv"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked, and what was found.
+
+    Args:
+        target: The catalog or artifact, as an absolute path.
+        kind: `catalog`, or the artifact's kind.
+        shards: Shards that the catalog names; None without a catalog.
+        full: Whether the contents were read.
+        findings: What was found, in the catalog's order.
+    """
+
+    target: Path
+    kind: str
+    shards: int | None
+    full: bool
+    findings: tuple[Finding, ...]
+
+
+def verify(target: Path, *, full: bool = False) -> Verification:
+    """Check a catalog file, an artifact, or a folder that holds a catalog.
+
+    Args:
+        target: The file or folder.
+        full: Read every byte: checksums of the shards, and the artifact's hash.
+
+    Raises:
+        ShardNotFoundError: There is nothing at `target`.
+        ArtifactError: It is neither a catalog nor an artifact.
+    """
+    if not target.exists():
+        raise ShardNotFoundError(
+            f"there is nothing at {target.absolute()}", remedy="name a catalog or an artifact's folder"
+        )
+    if target.is_file() and target.suffix.lower() in _SHARD_SUFFIXES:
+        raise ArtifactError(
+            f"{target} is a shard or a source, not a catalog",
+            remedy=f"name the catalog, or look at it with `nexa-data inspect {target}`",
+        )
+    if target.is_file():
+        return _verify_catalog(target, "catalog", full=full)
+    if is_complete(target):
+        return _verify_artifact(target, full=full)
+    if (target / "meta.json").is_file():
+        return Verification(target.absolute(), "artifact", None, full, (_unfinished(target),))
+    if (target / CATALOG_NAME).is_file():
+        return _verify_catalog(target / CATALOG_NAME, "catalog", full=full)
+    raise ArtifactError(
+        f"{target.absolute()} is no artifact and holds no {CATALOG_NAME}",
+        remedy="name the folder that `nexa-data prepare` printed, or a catalog file",
+    )
+
+
+def _unfinished(folder: Path) -> Finding:
+    return Finding(
+        "incomplete-artifact",
+        Severity.CRITICAL,
+        f"{folder} has no COMPLETE marker: it was never published, or a file was deleted",
+        remedy="delete it and make it anew",
+    )
+
+
+def _verify_catalog(file: Path, kind: str, *, full: bool) -> Verification:
+    from nexa_data import _core
+
+    control = _core.Control()
+    with Bar(f"reading {file.parent.name}", "bytes") as bar, watching(bar, lambda: control.bytes, _size(file)):
+        shards, findings = ShardCatalog.validate(file, full=full, control=control)
+    return Verification(file.absolute(), kind, shards, full, tuple(findings))
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return ShardCatalog.load(file).bytes or None
+    except NexaError:
+        return None  # the check itself says what is wrong with it
+
+
+def _verify_artifact(folder: Path, *, full: bool) -> Verification:
+    try:
+        meta = read_meta(folder)
+    except ArtifactError as error:
+        damaged = Finding("damaged-meta", Severity.CRITICAL, error.message, remedy=error.remedy)
+        return Verification(folder.resolve(), "artifact", None, full, (damaged,))
+    if (meta.path / CATALOG_NAME).is_file():
+        found = replace(_verify_catalog(meta.path / CATALOG_NAME, meta.kind, full=full), target=meta.path)
+    elif meta.kind in {"dataset", "staged-dataset"}:
+        lost = Finding("missing-catalog", Severity.CRITICAL, f"{meta.path} has lost its {CATALOG_NAME}")
+        found = Verification(meta.path, meta.kind, None, full, (lost,))
+    else:
+        found = Verification(meta.path, meta.kind, None, full, ())
+    if full and not found.findings:
+        found = replace(found, findings=_compare_hash(meta))
+    return found
+
+
+def _compare_hash(meta: ArtifactMeta) -> tuple[Finding, ...]:
+    """Compare an artifact with its recorded hash, once its catalog is known to tell the truth."""
+    digest, size = payload_hash(meta.path, _proven(meta.path))
+    if digest == meta.hash:
+        return ()
+    return (
+        Finding(
+            "artifact-changed",
+            Severity.CRITICAL,
+            f"the payload is {digest} ({size} bytes), meta.json says {meta.hash} ({meta.bytes} bytes): "
+            "a file beside the shards was changed, added or deleted",
+            remedy="delete it and make it anew",
+        ),
+    )
+
+
+def _proven(folder: Path) -> dict[str, str]:
+    """Return the digests that the catalog's check has just read and compared."""
+    if not (folder / CATALOG_NAME).is_file():
+        return {}
+    digests = {shard.uri: shard.checksum or "" for shard in ShardCatalog.load(folder)}
+    return {
+        uri: checksum.removeprefix("sha256:")
+        for uri, checksum in digests.items()
+        if checksum.startswith("sha256:")
+    }
