@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, TypeVar, final
@@ -44,7 +45,8 @@ class Buffer:
     @property
     def address(self) -> int: ...
     def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Control:

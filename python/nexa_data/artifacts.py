@@ -43,6 +43,7 @@ FORMAT_VERSION = 1
 META_NAME = "meta.json"
 MARKER_NAME = "COMPLETE"
 _RESUME_NAME = ".resume-key"
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 _NOT_PAYLOAD = frozenset(
     {
         META_NAME,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bar",
     "bytes_text",
+    "configure_logging",
     "rate_text",
     "say",
     "seconds_text",
@@ -151,6 +153,25 @@ def rate_text(records: int | None, size: int | None, seconds: float) -> str | No
     return ", ".join(part for part in parts if part) or None
 
 
+class _Notes(logging.StreamHandler[Any]):
+    """Prints log records to whatever stderr is at the moment: a progress bar may have taken its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure_logging(*, verbose: bool) -> None:
+    """Show our warnings on stderr, with `verbose` all that we log."""
+    handler = _Notes()
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s" if verbose else "warning: %(message)s"
+    handler.setFormatter(logging.Formatter(form))
+    for name in ("nexa_data", "nexa_distill"):
+        logger = logging.getLogger(name)
+        logger.handlers = [each for each in logger.handlers if not isinstance(each, _Notes)] + [handler]
+        logger.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
 class Bar:
     """A progress bar on stderr that appears once the work has lasted a second, if stderr is a terminal.
 
@@ -196,7 +217,7 @@ class Bar:
         columns = (TextColumn("{task.description}"), BarColumn(), *counted, TimeElapsedColumn())
         return Progress(*columns, console=Console(stderr=True), transient=True)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import is_complete, payload_hash, read_meta
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
-from nexa_data.console import Bar, watching
+from nexa_data.console import Bar, show, show_table, watching
 from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
 from nexa_data.findings import Finding, Severity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nexa_data.artifacts import ArtifactMeta
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "show_verification", "verify"]
 
 _SHARD_SUFFIXES = frozenset({".arrow", ".csv", ".feather", ".ipc", ".parquet", ".pq", ".tsv"})
 
@@ -37,6 +39,12 @@ class Verification:
     shards: int | None
     full: bool
     findings: tuple[Finding, ...]
+
+    @property
+    def file(self) -> Path:
+        """The catalog, if there is one, that the findings' lines are of."""
+        catalog = self.target / CATALOG_NAME
+        return catalog if catalog.is_file() else self.target
 
 
 def verify(target: Path, *, full: bool = False) -> Verification:
@@ -86,14 +94,17 @@ def _verify_catalog(file: Path, kind: str, *, full: bool) -> Verification:
     from nexa_data import _core
 
     control = _core.Control()
-    with Bar(f"reading {file.parent.name}", "bytes") as bar, watching(bar, lambda: control.bytes, _size(file)):
+    with (
+        Bar(f"reading {file.parent.name}", "bytes") as bar,
+        watching(bar, lambda: control.bytes, _size(file)),
+    ):
         shards, findings = ShardCatalog.validate(file, full=full, control=control)
     return Verification(file.absolute(), kind, shards, full, tuple(findings))
 
 
 def _size(file: Path) -> int | None:
     try:
-        return ShardCatalog.load(file).bytes or None
+        return sum(shard.bytes or 0 for shard in ShardCatalog.load(file)) or None
     except NexaError:
         return None  # the check itself says what is wrong with it
 
@@ -142,3 +153,27 @@ def _proven(folder: Path) -> dict[str, str]:
         for uri, checksum in digests.items()
         if checksum.startswith("sha256:")
     }
+
+
+def show_verification(found: Verification) -> None:
+    """Print the findings, as a table or, where stdout is no terminal, a line each; and a line that sums up."""
+    if sys.stdout.isatty() and found.findings:
+        rows = [
+            (each.severity, each.code, each.line, each.shard, each.message, each.remedy)
+            for each in found.findings
+        ]
+        show_table(("severity", "code", ">line", "shard", "what", "remedy"), rows)
+        show("")
+    else:
+        for each in found.findings:
+            place = f"{found.file}:{each.line}" if each.line else str(found.file)
+            remedy = f"; {each.remedy}" if each.remedy else ""
+            show(f"{place}: {each.severity}: {each.message}{remedy} [{each.code}]")
+    shards = "" if found.shards is None else f", {found.shards} shards"
+    count = f"{len(found.findings)} findings" if found.findings else "no findings"
+    depth = (
+        "contents and digests"
+        if found.full
+        else "names, sizes, counts and schemas; --full reads the contents"
+    )
+    show(f"{found.kind} {found.target}{shards}: {count} ({depth})")

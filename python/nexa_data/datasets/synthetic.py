@@ -81,8 +81,7 @@ class SyntheticClassificationDataset:
                 remedy="return features (N, F) and labels (N,) of one length",
             )
         made = cls(len(features), features.shape[1], like.num_classes, like.seed, class_sep=like.class_sep)
-        made.__dict__["features"] = features
-        made.__dict__["labels"] = labels
+        made.__dict__["_tensors"] = features, labels
         return made
 
     def __len__(self) -> int:
@@ -93,23 +92,26 @@ class SyntheticClassificationDataset:
             raise IndexError(f"record {index} is out of range: the dataset has {self.num_samples}")
         return self.features[index], self.labels[index]
 
-    @cached_property
+    @property
     def features(self) -> Tensor:
         """All feature vectors, shape (N, F), float32."""
-        import torch
+        return self._tensors[0]
 
-        return torch.from_numpy(np.concatenate([features for features, _ in self.blocks()]))
-
-    @cached_property
+    @property
     def labels(self) -> Tensor:
         """All labels, shape (N,), int64."""
+        return self._tensors[1]
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
         import torch
 
-        return torch.from_numpy(np.concatenate([labels for _, labels in self.blocks()]))
+        features, labels = zip(*self.blocks(), strict=True)
+        return torch.from_numpy(np.concatenate(features)), torch.from_numpy(np.concatenate(labels))
 
     def blocks(self) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
         """Yield (features, labels) of consecutive records, without holding the whole."""
-        if "features" in self.__dict__:
+        if "_tensors" in self.__dict__:
             yield self.features.detach().cpu().numpy(), self.labels.detach().cpu().numpy()
             return
         shape = (self.num_classes, self.num_features)

@@ -52,9 +52,10 @@ impl Store {
         let mut total = 0_u64;
         for spec in &shards {
             starts.push(total);
-            total = total.checked_add(spec.records).filter(|&n| n <= 1 << 63).ok_or(BatchError::TooLarge {
-                what: "the number of records in the split",
-            })?;
+            total = total
+                .checked_add(spec.records)
+                .filter(|&n| n <= 1 << 63)
+                .ok_or(BatchError::TooLarge { what: "the number of records in the split" })?;
         }
         starts.push(total);
         let uniform = uniform(&shards);

@@ -51,8 +51,9 @@ impl Buffer {
         // `_memory` owns, at a fixed address, as long as this object lives, and `PyBuffer_FillInfo` takes a
         // reference to it that the view holds. Nothing in Rust reads or writes the bytes after `new`, so
         // Python's writes through the view alias no Rust reference.
-        let filled =
-            unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start.cast(), len, 0 /* writable */, flags) };
+        let filled = unsafe {
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start.cast(), len, 0 /* writable */, flags)
+        };
         if filled == -1 { Err(PyErr::fetch(slf.py())) } else { Ok(()) }
     }
 }

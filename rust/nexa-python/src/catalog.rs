@@ -10,7 +10,8 @@ use crate::door::{Control, long_work};
 use crate::errors::Raised;
 
 /// Line, uri, split, bytes, records, checksum, tags, other keys as JSON.
-type Row = (u64, String, Option<String>, Option<u64>, Option<u64>, Option<String>, Vec<String>, Option<String>);
+type Row =
+    (u64, String, Option<String>, Option<u64>, Option<u64>, Option<String>, Vec<String>, Option<String>);
 
 /// Return (entries, findings) of a catalog file; a line with an error yields a finding and no entry.
 #[pyfunction]
@@ -26,8 +27,7 @@ pub fn parse_catalog<'py>(
 }
 
 fn row(entry: Entry) -> Row {
-    let extra =
-        (!entry.extra.is_empty()).then(|| serde_json::Value::Object(entry.extra).to_string());
+    let extra = (!entry.extra.is_empty()).then(|| serde_json::Value::Object(entry.extra).to_string());
     let checksum = entry.checksum.map(|digest| digest.to_string());
     (entry.line, entry.uri, entry.split, entry.bytes, entry.records, checksum, entry.tags, extra)
 }

@@ -36,7 +36,7 @@ fn job((source, destination, expected_bytes, expected, algorithm): Job) -> Resul
 
 /// Copy each job's source to its destination; the result has, in order, a report or the exception of each.
 #[pyfunction]
-#[pyo3(signature = (jobs, *, control, threads, block_bytes = 4 << 20, direct = true))]
+#[pyo3(signature = (jobs, *, control, threads, block_bytes = 4_194_304, direct = true))]
 pub fn copy_files<'py>(
     py: Python<'py>,
     jobs: Vec<Job>,
@@ -83,7 +83,6 @@ pub fn digest_file(
     control: Option<&Control>,
 ) -> PyResult<(u64, String)> {
     let algorithm: Algorithm = algorithm.parse().map_err(|error: IoError| Raised::from(error).0)?;
-    let (bytes, digest) =
-        long_work(py, control, |control| nexa_io::digest_file(&path, algorithm, control))?;
+    let (bytes, digest) = long_work(py, control, |control| nexa_io::digest_file(&path, algorithm, control))?;
     Ok((bytes, digest.to_string()))
 }

@@ -53,9 +53,7 @@ impl From<IoError> for Raised {
             IoError::SizeMismatch { .. } | IoError::DigestMismatch { .. } => {
                 python::ContentMismatchError::new_err(text)
             }
-            IoError::UnknownAlgorithm { .. } | IoError::MalformedDigest { .. } => {
-                PyValueError::new_err(text)
-            }
+            IoError::UnknownAlgorithm { .. } | IoError::MalformedDigest { .. } => PyValueError::new_err(text),
             IoError::OutOfMemory { .. } => PyMemoryError::new_err(text),
             IoError::Threads { .. } => PyRuntimeError::new_err(text),
         })

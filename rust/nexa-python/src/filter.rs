@@ -6,7 +6,6 @@ use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyInt, PyIterator, PySet, PyTuple};
 
-
 /// Which labels pass: by table where that decides exactly as `label in allowed`, else by asking the container.
 struct Allowed {
     /// Present if every member is an exact `int` of 64 bits.

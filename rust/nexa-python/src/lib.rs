@@ -2,6 +2,11 @@
 //!
 //! One file per verb. Long work goes through [`door`], errors through [`errors`], memory through [`buffers`].
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what Python passes is converted into values that a function owns"
+)]
+
 mod buffers;
 mod catalog;
 mod copy;

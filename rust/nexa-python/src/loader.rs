@@ -56,9 +56,7 @@ impl Order {
         if n == 0 && rows > 0 {
             return Err(PyIndexError::new_err("the epoch has no records"));
         }
-        Ok(py.detach(|| {
-            (0..rows as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()
-        }))
+        Ok(py.detach(|| (0..rows as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()))
     }
 }
 
@@ -67,7 +65,10 @@ impl Order {
         if value < self.inner.len() {
             return Ok(());
         }
-        Err(PyIndexError::new_err(format!("{value} is out of range: the epoch has {} records", self.inner.len())))
+        Err(PyIndexError::new_err(format!(
+            "{value} is out of range: the epoch has {} records",
+            self.inner.len()
+        )))
     }
 }
 
@@ -81,7 +82,7 @@ pub struct Assembler {
 impl Assembler {
     /// `shards` are (path, records) in order; only the first is read now.
     #[new]
-    #[pyo3(signature = (shards, columns, *, max_idle_bytes = 256 << 20))]
+    #[pyo3(signature = (shards, columns, *, max_idle_bytes = 268_435_456))]
     fn new(
         py: Python<'_>,
         shards: Vec<(PathBuf, u64)>,
@@ -171,13 +172,16 @@ impl Ticket {
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let ticket = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ticket = ticket.ok_or_else(|| PyRuntimeError::new_err("this batch was taken already"))?;
-        let outcome = py.detach(|| ticket.wait(|| Python::attach(|py| py.check_signals())))?;
+        let outcome = py.detach(|| ticket.wait(|| Python::attach(Python::check_signals)))?;
         export(py, outcome.map_err(|error| Raised::from(error).0)?)
     }
 }
 
 fn export(py: Python<'_>, batch: BatchBuffers) -> PyResult<Bound<'_, PyTuple>> {
-    let buffers: Vec<_> =
-        batch.columns.into_iter().map(|memory| Bound::new(py, Buffer::new(memory))).collect::<PyResult<_>>()?;
+    let buffers: Vec<_> = batch
+        .columns
+        .into_iter()
+        .map(|memory| Bound::new(py, Buffer::new(memory)))
+        .collect::<PyResult<_>>()?;
     PyTuple::new(py, buffers)
 }

@@ -7,13 +7,20 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+/// Rows, batches, (column, type) of each, whether it is mapped.
+type Info = (u64, usize, Vec<(String, String)>, bool);
+
 /// Return (rows, batches, [(column, type)], mapped) of an Arrow IPC file.
 #[pyfunction]
-pub fn shard_info(py: Python<'_>, path: PathBuf) -> PyResult<(u64, usize, Vec<(String, String)>, bool)> {
+pub fn shard_info(py: Python<'_>, path: PathBuf) -> PyResult<Info> {
     crate::door::long_work(py, None, |_| {
         let shard = Shard::open(&path)?;
-        let columns =
-            shard.schema().fields().iter().map(|field| (field.name().clone(), field.data_type().to_string())).collect();
+        let columns = shard
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), field.data_type().to_string()))
+            .collect();
         Ok::<_, RecordError>((shard.num_rows(), shard.num_batches(), columns, shard.is_mapped()))
     })
 }
@@ -29,8 +36,9 @@ pub fn write_shard(
     let owned = columns
         .into_iter()
         .map(|(name, element, row_shape, values)| {
-            let element: Element =
-                element.parse().map_err(|error: nexa_records::UnknownElement| PyValueError::new_err(error.to_string()))?;
+            let element: Element = element
+                .parse()
+                .map_err(|error: nexa_records::UnknownElement| PyValueError::new_err(error.to_string()))?;
             Ok((name, element, row_shape, values.to_vec(py)?))
         })
         .collect::<PyResult<Vec<_>>>()?;

@@ -78,5 +78,5 @@ def test_the_cut_is_the_one_that_was_always_made() -> None:
     assert assign_splits(rows(0, k=[f"k{at}" for at in range(24)]), SHARES, seed=0, key="k").tolist() == KEYS
 
 
-ROWS: list[int] = []
-KEYS: list[int] = []
+ROWS =  [0, 2, 1, 0, 0, 1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 1, 2, 2, 0, 0, 0, 0, 0, 2]
+KEYS =  [0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 1, 1, 1, 0]

@@ -1,0 +1,383 @@
+"""The command line: each command is a few lines over the library, and every way to end has its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nexa_data.cli_distill import distill
+from nexa_data.console import (
+    bytes_text,
+    configure_logging,
+    rate_text,
+    say,
+    seconds_text,
+    show,
+    show_facts,
+    show_json,
+    silence_broken_pipe,
+)
+from nexa_data.errors import ConfigError, ShardNotFoundError
+from nexa_data.findings import Severity
+from nexa_data.outcome import EXIT_CODES, ExitCode, error_lines, exit_code, terminate_like_interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nexa_data.config import Config
+    from nexa_data.steps import Step
+
+__all__ = ["app", "main"]
+
+_ANYWHERE = ("--debug", "-v", "--verbose")
+_COMPLETION = "_NEXA_DATA_COMPLETE"
+
+app = typer.Typer(
+    name="nexa-data",
+    help="From raw data to torch batches: validated, versioned shards, staged to local disk.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="The config's schema, and whether a config is right.", no_args_is_help=True)
+app.add_typer(distill, name="distill")
+app.add_typer(config_app, name="config")
+
+_ConfigPath = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="YAML file of the config.", show_default=False)
+]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change a key, e.g. data.batch_size=64; may be repeated."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: Arguments, without the program's name; default: those of the process.
+
+    Returns:
+        The exit code: 0 ok, 1 failed, 2 usage or config, 3 data refused, 4 interrupted and resumable.
+    """
+    arguments = _hoisted(sys.argv[1:] if argv is None else argv)
+    if _COMPLETION in os.environ:
+        app()
+    try:
+        with terminate_like_interrupt():
+            return _invoke(arguments)
+    except KeyboardInterrupt:
+        say("interrupted: nothing is half-written; run the same command again to go on")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        silence_broken_pipe()
+        return ExitCode.OK
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        for line in error_lines(error):
+            say(line)
+        return exit_code(error)
+
+
+def _hoisted(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the options of the whole program in front: people write them last."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before, after = arguments[:end], arguments[end:]
+    front = [each for each in before if each in _ANYWHERE]
+    return [*front, *(each for each in before if each not in _ANYWHERE), *after]
+
+
+def _invoke(arguments: list[str]) -> int:
+    # Not `command.main`: it would turn interrupts and broken pipes into exit codes of its own.
+    command: Any = typer.main.get_command(app)
+    usage_error: Any = typer.BadParameter.__base__
+    try:
+        with command.make_context("nexa-data", arguments) as context:
+            code = command.invoke(context)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except usage_error as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            where = error.ctx.command_path if error.ctx else "nexa-data"
+            say(f"error: {error.format_message().rstrip('.')}; see `{where} --help`")
+        return ExitCode.USAGE
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        show(f"nexa-data {metadata.version('nexa-data')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show logs on stderr.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version.",
+            is_eager=True,
+            callback=lambda value: _version(wanted=value),
+        ),
+    ] = False,
+) -> None:
+    del version
+    context.obj = {"debug": debug}
+    configure_logging(verbose=verbose)
+
+
+def _load(path: Path, changes: list[str] | None) -> Config:
+    from nexa_data.config import load_config
+
+    try:
+        return load_config(path, overrides=changes or [])
+    except ShardNotFoundError as error:
+        raise ConfigError(error.message, remedy=error.remedy) from error
+
+
+@app.command()
+def prepare(
+    config: _ConfigPath,
+    changes: _Set = None,
+    *,
+    materialize_only: Annotated[
+        bool, typer.Option("--materialize-only", help="Write the metadata alone: no shards, no statistics.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Build the dataset of a config as validated, versioned shards; a second run reuses it."""
+    from nexa_data.steps import prepare
+
+    meta, step = prepare(_load(config, changes), materialize_only=materialize_only)
+    if as_json:
+        show_json({**meta.as_dict(), "records": step.records, "reused": step.reused, "seconds": step.seconds})
+        return
+    records = None if step.records is None else f"{step.records:,} ({step.note})"
+    show_facts(
+        {
+            "artifact": meta.uri,
+            "kind": meta.kind,
+            "hash": meta.hash,
+            "records": records,
+            "size": bytes_text(meta.bytes),
+            "reused": _reuse(step),
+        }
+    )
+
+
+def _reuse(step: Step) -> str:
+    return f"{'yes' if step.reused else 'no'} ({seconds_text(step.seconds)})"
+
+
+@app.command()
+def stage(
+    catalog: Annotated[
+        Path, typer.Argument(help="A catalog, or the folder that holds it.", show_default=False)
+    ],
+    destination: Annotated[Path, typer.Argument(help="Folder that the copy will be.", show_default=False)],
+    algorithm: Annotated[
+        str, typer.Option(help="Digest where the catalog has none: sha256, blake3, xxh3 or crc32c.")
+    ] = "sha256",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Shards copied at once.", show_default="automatic")
+    ] = None,
+    *,
+    direct: Annotated[
+        bool, typer.Option("--direct/--no-direct", help="Copy past the page cache where possible.")
+    ] = True,
+    as_json: _Json = False,
+) -> None:
+    """Copy a catalog's shards to local disk, verified in the same pass; a second run copies nothing."""
+    from nexa_data.steps import stage
+
+    meta, step = stage(catalog, destination, algorithm=algorithm, threads=threads, direct=direct)
+    if as_json:
+        show_json({**meta.as_dict(), "records": step.records, "reused": step.reused, "seconds": step.seconds})
+        return
+    rate = None if step.reused else rate_text(None, step.bytes, step.seconds)
+    show_facts(
+        {
+            "staged": meta.uri,
+            "hash": meta.hash,
+            "size": bytes_text(meta.bytes),
+            "reused": _reuse(step),
+            "copied": None if step.reused else ", ".join(part for part in (step.note, rate) if part),
+        }
+    )
+
+
+@app.command()
+def validate(
+    target: Annotated[
+        Path, typer.Argument(help="A catalog, an artifact, or a folder of either.", show_default=False)
+    ],
+    *,
+    full: Annotated[bool, typer.Option("--full", help="Read all contents and compare the digests.")] = False,
+    fail_on: Annotated[Severity, typer.Option(help="Exit with 3 from this severity on.")] = Severity.ERROR,
+    as_json: _Json = False,
+) -> None:
+    """Check whether a catalog or an artifact tells the truth about its shards."""
+    from nexa_data.findings import findings_report, refuses
+    from nexa_data.verification import show_verification, verify
+
+    found = verify(target, full=full)
+    if as_json:
+        show_json(findings_report(found.findings, fail_on))
+    else:
+        show_verification(found)
+    if refuses(found.findings, fail_on):
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+@app.command()
+def inspect(
+    target: Annotated[
+        str, typer.Argument(help="An artifact, a catalog, a shard, or source files.", show_default=False)
+    ],
+    rows: Annotated[int, typer.Option(min=0, help="Show so many first rows.")] = 5,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show schema, counts and first rows."""
+    from nexa_data.inspection import inspect_target, show_inspection
+
+    found = inspect_target(target, n_rows=rows)
+    if as_json:
+        show_json(found.as_dict())
+    else:
+        show_inspection(found)
+
+
+@app.command()
+def init(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SRC...", help="Parquet, CSV or Arrow: files, folder or glob.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Config to write.")] = Path("config.yaml"),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Infer format, columns, label and split from a source, and write a commented config."""
+    from nexa_data.artifacts import write_atomic
+    from nexa_data.scaffold import scaffold
+
+    if output.exists() and not force:
+        raise ConfigError(f"{output.absolute()} exists", remedy="name another by --output, or pass --force")
+    made = scaffold(source)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(output, made.text.encode())
+    for guess in made.guesses:
+        say(f"guessed {guess}")
+    for warning in made.warnings:
+        say(f"warning: {warning}")
+    if as_json:
+        show_json({"config": str(output), "guesses": made.guesses, "warnings": made.warnings})
+    else:
+        show(str(output))
+        say(f"read it, then: nexa-data run {output}")
+
+
+@app.command()
+def run(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
+    """Prepare, validate, and stage if data.cache_dir is set; what is there already is reused."""
+    from nexa_data import steps
+
+    loaded = _load(config, changes)
+    meta, prepared = steps.prepare(loaded)
+    done = [prepared, steps.validate(meta.path)]
+    staged = None
+    if loaded.data.cache_dir is not None:
+        staged, copied = steps.staged_copy(loaded, meta)
+        done.append(copied)
+    if as_json:
+        copy = None if staged is None else staged.as_dict()
+        table = [step.as_dict() for step in done]
+        show_json({"artifact": meta.as_dict(), "staged": copy, "steps": table, "reused": prepared.reused})
+        return
+    steps.show_steps(done)
+    show("")
+    show_facts({"artifact": meta.uri, "hash": meta.hash, "staged": staged and staged.uri})
+    show(f"reused={str(prepared.reused).lower()}")
+
+
+@config_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors."""
+    from nexa_data.config import config_schema
+
+    show_json(config_schema())
+
+
+@config_app.command("check")
+def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
+    """Check a config without touching its data; --json prints it with all defaults."""
+    from nexa_data.augment import batch_augmentor
+    from nexa_data.pipeline import DataPipeline
+
+    loaded = _load(config, changes)
+    DataPipeline(loaded)
+    batch_augmentor(loaded)
+    if as_json:
+        show_json(loaded.model_dump(mode="json", by_alias=True))
+    else:
+        show(
+            f"{config}: ok (dataset {loaded.data.dataset_name} {loaded.data.dataset_version}, store {loaded.store})"
+        )
+
+
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where data is to be staged.")] = Path(),
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show what this installation, machine and disk can do."""
+    from nexa_data.doctor import examine, show_diagnoses
+
+    found = examine(folder)
+    if as_json:
+        show_json({each.name: {"value": each.value, "warning": each.warning} for each in found})
+    else:
+        show_diagnoses(found)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all that it writes.")] = Path(
+        "runs/demo"
+    ),
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Handwritten digits, from source to a classifier that learned them."""
+    from nexa_data.demo import run_demo, show_demo
+
+    result = run_demo(output)
+    if as_json:
+        show_json(result.as_dict())
+    else:
+        show_demo(result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
