@@ -1,5 +1,7 @@
 //! Rows of real shards become batches: the right bytes, once each, in memory that comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
+
 use std::path::Path;
 use std::sync::Arc;
 

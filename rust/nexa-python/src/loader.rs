@@ -172,9 +172,13 @@ impl Ticket {
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let ticket = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ticket = ticket.ok_or_else(|| PyRuntimeError::new_err("this batch was taken already"))?;
-        let outcome = py.detach(|| ticket.wait(|| Python::attach(Python::check_signals)))?;
+        let outcome = py.detach(|| ticket.wait(|| Python::attach(look_for_signals)))?;
         export(py, outcome.map_err(|error| Raised::from(error).0)?)
     }
+}
+
+fn look_for_signals(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
 }
 
 fn export(py: Python<'_>, batch: BatchBuffers) -> PyResult<Bound<'_, PyTuple>> {
