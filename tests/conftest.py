@@ -34,9 +34,7 @@ def make_config(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def small_config(make_config: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """Return a config of 150 synthetic records of four features in three classes."""
-    return make_config(
-        batch_size=16, preprocessing={"num_samples": 150, "num_features": 4, "num_classes": 3}
-    )
+    return make_config(batch_size=16, preprocessing={"num_samples": 150, "num_features": 4, "num_classes": 3})
 
 
 @pytest.fixture

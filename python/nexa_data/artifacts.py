@@ -43,6 +43,7 @@ FORMAT_VERSION = 1
 META_NAME = "meta.json"
 MARKER_NAME = "COMPLETE"
 _RESUME_NAME = ".resume-key"
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 _NOT_PAYLOAD = frozenset(
     {
@@ -322,6 +323,8 @@ class ArtifactWriter:
             if os.listdir(self.path) == [_RESUME_NAME]:  # noqa: PTH208 (names are all that is asked)
                 self.discard()
         self._lock.release()
+        if isinstance(error, OSError) and not isinstance(error, NexaError) and error.errno in _UNWRITABLE:
+            raise _unwritable(self.destination, error) from error
 
     def existing(self) -> ArtifactMeta | None:
         """Return the artifact at the destination if it is complete and has our kind and key, else None."""

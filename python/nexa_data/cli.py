@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,9 +43,12 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's own help would import half a second of packages
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(help="The config's schema, and whether a config is right.", no_args_is_help=True)
+config_app = typer.Typer(
+    help="The config's schema, and whether a config is right.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(distill, name="distill")
 app.add_typer(config_app, name="config")
 
@@ -80,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_broken_pipe()
         return ExitCode.OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the one place where every other failure becomes a line and a code)
         if "--debug" in arguments:
-            raise
+            traceback.print_exc()
         for line in error_lines(error):
             say(line)
         return exit_code(error)
@@ -101,7 +104,7 @@ def _invoke(arguments: list[str]) -> int:
     command: Any = typer.main.get_command(app)
     usage_error: Any = typer.BadParameter.__base__
     try:
-        with command.make_context("nexa-data", arguments) as context:
+        with command.make_context("nexa-data", [*arguments]) as context:
             code = command.invoke(context)
     except typer.Exit as stop:
         code = stop.exit_code
@@ -117,7 +120,9 @@ def _invoke(arguments: list[str]) -> int:
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        show(f"nexa-data {metadata.version('nexa-data')}")
+        from nexa_data import __version__
+
+        show(f"nexa-data {__version__}")
         raise typer.Exit
 
 
@@ -161,7 +166,7 @@ def prepare(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Build the dataset of a config as validated, versioned shards; a second run reuses it."""
+    """Build the dataset of a config, in versioned shards. A second run reuses it."""
     from nexa_data.steps import prepare
 
     meta, step = prepare(_load(config, changes), materialize_only=materialize_only)
@@ -188,9 +193,12 @@ def _reuse(step: Step) -> str:
 @app.command()
 def stage(
     catalog: Annotated[
-        Path, typer.Argument(help="A catalog, or the folder that holds it.", show_default=False)
+        Path,
+        typer.Argument(metavar="CATALOG", help="A catalog, or the folder that holds it.", show_default=False),
     ],
-    destination: Annotated[Path, typer.Argument(help="Folder that the copy will be.", show_default=False)],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="Folder that the copy will be.", show_default=False)
+    ],
     algorithm: Annotated[
         str, typer.Option(help="Digest where the catalog has none: sha256, blake3, xxh3 or crc32c.")
     ] = "sha256",
@@ -203,21 +211,21 @@ def stage(
     ] = True,
     as_json: _Json = False,
 ) -> None:
-    """Copy a catalog's shards to local disk, verified in the same pass; a second run copies nothing."""
+    """Copy a catalog's shards to local disk, verified. A second run copies nothing."""
     from nexa_data.steps import stage
 
     meta, step = stage(catalog, destination, algorithm=algorithm, threads=threads, direct=direct)
     if as_json:
         show_json({**meta.as_dict(), "records": step.records, "reused": step.reused, "seconds": step.seconds})
         return
-    rate = None if step.reused else rate_text(None, step.bytes, step.seconds)
+    rate = rate_text(step.bytes, step.seconds)
     show_facts(
         {
             "staged": meta.uri,
             "hash": meta.hash,
             "size": bytes_text(meta.bytes),
             "reused": _reuse(step),
-            "copied": None if step.reused else ", ".join(part for part in (step.note, rate) if part),
+            "copied": None if step.reused else f"{step.note}, {rate}",
         }
     )
 
@@ -225,14 +233,17 @@ def stage(
 @app.command()
 def validate(
     target: Annotated[
-        Path, typer.Argument(help="A catalog, an artifact, or a folder of either.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="TARGET", help="A catalog, an artifact, or a folder of either.", show_default=False
+        ),
     ],
     *,
     full: Annotated[bool, typer.Option("--full", help="Read all contents and compare the digests.")] = False,
     fail_on: Annotated[Severity, typer.Option(help="Exit with 3 from this severity on.")] = Severity.ERROR,
     as_json: _Json = False,
 ) -> None:
-    """Check whether a catalog or an artifact tells the truth about its shards."""
+    """Check a catalog or an artifact against its shards."""
     from nexa_data.findings import findings_report, refuses
     from nexa_data.verification import show_verification, verify
 
@@ -248,13 +259,16 @@ def validate(
 @app.command()
 def inspect(
     target: Annotated[
-        str, typer.Argument(help="An artifact, a catalog, a shard, or source files.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TARGET", help="An artifact, a catalog, a shard, or source files.", show_default=False
+        ),
     ],
     rows: Annotated[int, typer.Option(min=0, help="Show so many first rows.")] = 5,
     *,
     as_json: _Json = False,
 ) -> None:
-    """Show schema, counts and first rows."""
+    """Show schema, counts and first rows of data."""
     from nexa_data.inspection import inspect_target, show_inspection
 
     found = inspect_target(target, n_rows=rows)
@@ -277,7 +291,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Infer format, columns, label and split from a source, and write a commented config."""
+    """Write a config for files. Format, columns, label and split are inferred; read what was guessed."""
     from nexa_data.artifacts import write_atomic
     from nexa_data.scaffold import scaffold
 
@@ -299,7 +313,7 @@ def init(
 
 @app.command()
 def run(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
-    """Prepare, validate, and stage if data.cache_dir is set; what is there already is reused."""
+    """Prepare, validate and stage a config's dataset. It is staged if data.cache_dir is set; what is there is reused."""
     from nexa_data import steps
 
     loaded = _load(config, changes)
@@ -330,7 +344,7 @@ def schema() -> None:
 
 @config_app.command("check")
 def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
-    """Check a config without touching its data; --json prints it with all defaults."""
+    """Check a config without touching its data. With --json it is printed, all defaults filled in."""
     from nexa_data.augment import batch_augmentor
     from nexa_data.pipeline import DataPipeline
 
@@ -369,7 +383,7 @@ def demo(
     *,
     as_json: _Json = False,
 ) -> None:
-    """Handwritten digits, from source to a classifier that learned them."""
+    """Train on handwritten digits, from source to accuracy."""
     from nexa_data.demo import run_demo, show_demo
 
     result = run_demo(output)

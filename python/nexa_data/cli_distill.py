@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,9 @@ from nexa_data.console import Bar, show_facts, show_json
 
 __all__ = ["distill"]
 
-distill = typer.Typer(help="Ask a teacher, and make a dataset of its answers.", no_args_is_help=True)
+distill = typer.Typer(
+    help="Ask a teacher, and make a dataset of its answers.", no_args_is_help=True, rich_markup_mode=None
+)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -36,15 +38,20 @@ def collect(
     given = {"--manifest": manifest, "--output": output, "--max-samples": max_samples}
     flags = {"--dry-run": dry_run, "--json": as_json, "--debug": context.obj["debug"]}
     arguments = [text for name, value in given.items() if value is not None for text in (name, str(value))]
-    raise typer.Exit(run_job([*arguments, *(name for name, wanted in flags.items() if wanted)]))
+    raise typer.Exit(run_job(argv=[*arguments, *(name for name, wanted in flags.items() if wanted)]))
 
 
 @distill.command("materialize")
 def materialize(
     source: Annotated[
-        Path, typer.Argument(help="What `distill collect` made, or its Parquet.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="What `distill collect` made, or its Parquet.", show_default=False
+        ),
     ],
-    output_dir: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
+    output_dir: Annotated[
+        Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder to write into.", show_default=False)
+    ],
     label_column: Annotated[
         str | None, typer.Option(help="Column with the true class; default: the teacher's most probable one.")
     ] = None,
@@ -54,7 +61,7 @@ def materialize(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Write a teacher's label probabilities as distilled_dataset.json."""
+    """Write label probabilities as a JSON dataset. The file is distilled_dataset.json in OUTPUT_DIR."""
     from nexa_distill.soft_targets import read_soft_targets
 
     from nexa_data.distill_materialize import materialize_distilled_dataset

@@ -64,6 +64,8 @@ _Whole = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 63), BeforeValidator(_no_bool)]
 _Share = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+# An empty path would silently mean the working directory.
+_Path = Annotated[str, Field(min_length=1)]
 # `1` and `1.0` in YAML are numbers; a version is a name.
 _Version = Annotated[
     _Name,
@@ -109,6 +111,13 @@ class LabelConfig(_Section):
     """`class`: one class id (int64); `float`: a number (float32); `multi_hot` and `distribution`: a float32 vector."""
 
 
+def _text_keys(value: object) -> object:
+    """Return a mapping with its keys as text: YAML reads `10:` and `true:` as something else."""
+    if not isinstance(value, dict):
+        return value
+    return {str(key).lower() if isinstance(key, bool) else str(key): item for key, item in value.items()}
+
+
 def _label(value: object) -> object:
     return {"column": value} if isinstance(value, str) else value
 
@@ -128,7 +137,7 @@ class PreprocessingConfig(_Section):
     """Columns, scalar or vector, joined in their order to one float32 vector; default: all numeric ones but the label."""
     label: _OptionalLabel = None
     """Label column, or `{column, kind}`; default `label`."""
-    label_map: dict[str, _Whole] | None = None
+    label_map: Annotated[dict[str, _Whole] | None, BeforeValidator(_text_keys)] = None
     """Class id for each label value as text; default: integers as they are, strings in sorted order."""
     key: str | None = None
     """Column whose value decides about the split, so that equal keys never part; default: source file and row."""
@@ -187,7 +196,7 @@ class DataConfig(_Section):
     """A registered dataset (`synthetic`, `digits`, your own), or with `source_uri` any name."""
     dataset_version: _Version = "1"
     """Your version of it; part of the artifact's name."""
-    source_uri: str | list[str] | None = None
+    source_uri: _Path | list[_Path] | None = None
     """File, folder or glob, or a list of these, of Parquet, CSV or Arrow files; relative to the working directory."""
     format: Literal["parquet", "csv", "arrow"] | None = None
     """Format of the source; default: recognised from content and name."""
@@ -223,7 +232,7 @@ class DataConfig(_Section):
     """Size of a shard."""
     on_error: Literal["fail"] = "fail"
     """What a broken record does: `fail` ends the run before anything is published."""
-    cache_dir: str | None = None
+    cache_dir: _Path | None = None
     """Local folder that loaders stage the dataset to and read it from, for example `${oc.env:SLURM_TMPDIR,null}`."""
 
     @model_validator(mode="after")
@@ -278,7 +287,7 @@ class ExperimentConfig(_Section):
 
     name: _Name = "default"
     """Name of the experiment; artifacts lie below it."""
-    output_dir: str = "runs"
+    output_dir: _Path = "runs"
     """Root of the store; relative to the working directory."""
     tags: list[str] | dict[str, str] = Field(default_factory=list)
     """Free words; kept in the artifact's inputs."""

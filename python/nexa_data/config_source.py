@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ class ConfigSource:
                 remedy="pass the path of a YAML file",
             )
         pairs = (
-            [f"{key}={value}" for key, value in overrides.items()]
+            [f"{key}={json.dumps(_plain(value), ensure_ascii=False)}" for key, value in overrides.items()]
             if isinstance(overrides, Mapping)
             else overrides
         )
@@ -171,7 +172,7 @@ class ConfigSource:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {key if isinstance(key, bool) else str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

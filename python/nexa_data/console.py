@@ -142,15 +142,14 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def rate_text(records: int | None, size: int | None, seconds: float) -> str | None:
-    """Return records and bytes per second for a person, as far as they are known."""
-    if seconds <= 0:
-        return None
-    parts = [
-        f"{records / seconds:,.0f} records/s" if records else "",
-        f"{bytes_text(int(size / seconds))}/s" if size else "",
-    ]
-    return ", ".join(part for part in parts if part) or None
+def rate_text(size: int | None, seconds: float) -> str | None:
+    """Return bytes per second for a person, None where they aren't known.
+
+    Example:
+        >>> rate_text(3 * 1024 * 1024, 2.0)
+        '1.5 MiB/s'
+    """
+    return None if size is None or seconds <= 0 else f"{bytes_text(int(size / seconds))}/s"
 
 
 class _Notes(logging.StreamHandler[Any]):
@@ -194,7 +193,8 @@ class Bar:
             return
         if self._progress is None or self._task is None:
             self._progress = self._new()
-            self._task = self._progress.add_task(self._label, total=total)
+            self._task = self._progress.add_task(self._label, total=total, completed=done)
+            self._progress.tasks[0].start_time = self._since
             self._progress.start()
         self._progress.update(self._task, completed=done, total=total)
 

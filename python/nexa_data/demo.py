@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data.artifacts import write_atomic
 from nexa_data.config import load_config
-from nexa_data.console import Bar, bytes_text, show, show_table
+from nexa_data.console import Bar, bytes_text, show
 from nexa_data.steps import Step, prepare, show_steps, staged_copy, validate
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ CONFIG_NAME = "digits.yaml"
 
 _EPOCHS = 40
 _HIDDEN = 128
-_LEARNING_RATE = 2e-3
+_LEARNING_RATE = 0.05
+_MOMENTUM = 0.9
 _SEED = 0
-_THREADS = 2
+_THREADS = 1
 _HEADER = """\
 # The config of `nexa-data demo`. Every key is explained in docs/pipelines/DATA.md and by `nexa-data config schema`.
 """
@@ -71,6 +72,11 @@ class DemoResult:
     staged: ArtifactMeta
     steps: tuple[Step, ...]
     test_accuracy: float
+
+    @property
+    def latest(self) -> Path:
+        """The link to the newest version, by a path as short as the output folder's."""
+        return load_config(self.config).store / "latest"
 
     @property
     def reused(self) -> bool:
@@ -149,18 +155,23 @@ def _load(loader: ShardLoader, started: float) -> Step:
 def _train(model: nn.Module, loader: ShardLoader) -> Step:
     import torch
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE)
-    records = size = 0
+    # Gradient descent with momentum by hand: `torch.optim` would first import torch's compiler, which takes
+    # longer than the training.
+    parameters = list(model.parameters())
+    velocities = [torch.zeros_like(weights) for weights in parameters]
+    batches = records = size = 0
     started = time.perf_counter()
-    with Bar("training", "records") as bar:
+    with Bar("training", "batches") as bar:
         for features, labels in itertools.chain.from_iterable(loader for _ in range(_EPOCHS)):
             loss = torch.nn.functional.cross_entropy(model(features), labels)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                for weights, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+                    weights.sub_(velocity.mul_(_MOMENTUM).add_(gradient), alpha=_LEARNING_RATE)
             records += len(labels)
             size += _size((features, labels))
-            bar(records)
+            batches += 1
+            bar(batches, _EPOCHS * len(loader))
     seconds = time.perf_counter() - started
     return Step("train", seconds, records, size, note=f"{_EPOCHS} epochs, last loss {loss.item():.4f}")
 
@@ -189,17 +200,19 @@ def show_demo(result: DemoResult) -> None:
     show(f"size      {bytes_text(result.artifact.bytes)}")
     show(f"staged    {result.staged.uri}")
     show("")
-    config, artifact = shlex.quote(str(result.config)), shlex.quote(result.artifact.uri)
-    show_table(
-        ("try next", ""),
-        [
-            (f"nexa-data inspect {artifact}", "schema, counts, first rows"),
-            (f"nexa-data validate {artifact} --full", "read it all and compare the digests"),
-            (f"nexa-data run {config}", "the same again: everything is reused"),
-            (f"nexa-data prepare {config} --set data.dataset_version=2", "a second version beside it"),
-            ("nexa-data init YOUR.csv && nexa-data run config.yaml", "your own data"),
-        ],
-    )
+    latest = shlex.quote(str(result.latest))
+    config, mine = (shlex.quote(str(result.config.with_name(name))) for name in (CONFIG_NAME, "mine.yaml"))
+    show("try next:")
+    commands = {
+        "schema, counts, first rows": f"inspect {latest}",
+        "read and compare it all": f"validate {latest} --full",
+        "the same again, all reused": f"run {config}",
+        "a second version beside it": f"prepare {config} --set data.dataset_version=2",
+        "a config for files": f"init {latest}/shards --output {mine} --force",
+        "what it makes of them": f"run {mine}",
+    }
+    for purpose, command in commands.items():
+        show(f"  {purpose:<26}  nexa-data {command}")
     show("")
     show(f"test_accuracy={result.test_accuracy:.3f}")
     show(f"reused={str(result.reused).lower()}")

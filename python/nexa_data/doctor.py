@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nexa_data import __version__
 from nexa_data.console import bytes_text, show, show_table
 from nexa_data.errors import ShardNotFoundError
 
@@ -60,8 +61,7 @@ def examine(folder: Path) -> list[Diagnosis]:
 
 
 def _installation() -> Iterator[Diagnosis]:
-    version = metadata.version("nexa-data")
-    yield Diagnosis("nexa_data", version, version)
+    yield Diagnosis("nexa_data", __version__, __version__)
     yield Diagnosis("python", platform.python_version(), f"{platform.python_version()} ({sys.executable})")
     try:
         from nexa_data import _core
@@ -142,10 +142,14 @@ def _storage(folder: Path) -> Iterator[Diagnosis]:
     slow = "a network file system: files are read, not mapped; stage to a local disk (data.cache_dir)"
     yield Diagnosis("filesystem", name, name, slow if network else None)
     try:
-        found = _core.probe(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        yield Diagnosis("writable", value=False, text="no", warning=f"nothing can be written here: {error}")
+        reason = f"nothing can be written to {place}: {error.strerror}; name another folder"
+        yield Diagnosis("writable", value=False, text="no", warning=reason)
         return
+    yield Diagnosis("writable", value=True, text="yes")
+    found = _core.probe(folder)
     for key, label, without in (
         ("direct_io", "O_DIRECT", "staging goes through the page cache"),
         ("io_uring", "io_uring", "staging uses threads instead"),
@@ -165,7 +169,9 @@ def _storage(folder: Path) -> Iterator[Diagnosis]:
 
 def show_diagnoses(found: Sequence[Diagnosis]) -> None:
     """Print what was looked at, and the warnings below."""
-    show_table(("", "", ""), [("!" if each.warning else "ok", each.name, each.text) for each in found])
+    show_table(
+        ("", "what", "found"), [("!" if each.warning else "ok", each.name, each.text) for each in found]
+    )
     warnings = [each for each in found if each.warning]
     if warnings:
         show("")

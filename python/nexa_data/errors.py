@@ -69,7 +69,7 @@ class ContentMismatchError(StagingError):
 
 
 class TeacherError(NexaError):
-    """A teacher that can't be asked: no key, no endpoint, or an answer that nothing can be made of."""
+    """A teacher that can't be asked (key refused, quota used up), or whose answers nothing can be made of."""
 
 
 class MissingDependencyError(NexaError, ImportError):

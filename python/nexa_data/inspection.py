@@ -48,7 +48,8 @@ class Inspection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
-        return asdict(self)
+        seen = asdict(self)
+        return {**seen.pop("facts"), **seen}
 
 
 def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:

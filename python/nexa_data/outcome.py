@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["ExitCode", "error_lines", "exit_code", "terminate_like_interrupt"]
+__all__ = ["EXIT_CODES", "ExitCode", "error_lines", "exit_code", "terminate_like_interrupt"]
 
 
 class ExitCode(IntEnum):
@@ -33,8 +33,16 @@ class ExitCode(IntEnum):
     INTERRUPTED = 4
 
 
-EXIT_CODES = """Exit codes: 0 ok; 1 the run failed; 2 wrong usage or config; 3 the data was refused by a check;
-4 interrupted (Ctrl-C or SIGTERM): run the same command again to go on."""
+EXIT_CODES = """\b
+Exit codes:
+  0  ok
+  1  the run failed
+  2  wrong usage or config
+  3  a check refused the data
+  4  interrupted (Ctrl-C or SIGTERM); the same command goes on
+
+--debug and --verbose may stand anywhere in the line.
+"""
 """The same for a person; shown by `--help`."""
 
 

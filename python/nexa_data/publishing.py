@@ -170,6 +170,10 @@ def _build(
     shards = [shard for output in outputs.values() for shard in output.close()]
     catalog = ShardCatalog(writer.path, tuple(shards))
     (writer.path / CATALOG_NAME).write_bytes(catalog.dumps())
+    if pipeline.from_files and dataset_key(pipeline, DATASET_KIND) != writer.labels["key"]:
+        raise RecordError(
+            f"{pipeline.source.where}: a file changed while it was read", remedy="run again once its writer is done"
+        )
     _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
     _write_json(writer.path / SUMMARY_NAME, _summary(pipeline, statistics, findings))
     digests = {shard.uri: (shard.checksum or "").removeprefix("sha256:") for shard in shards}

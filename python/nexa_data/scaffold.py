@@ -174,7 +174,7 @@ def scaffold(uris: Sequence[str]) -> Scaffold:
     guesses = [
         f"format {' and '.join(sorted(formats))}: by content, else by name",
         f"label {label.column.name!r} ({label.kind}): {label.why}",
-        f"features: {len(features)} columns of numbers ({_listed(features)})",
+        f"features ({len(features)}): {_listed(features)}; all other columns of numbers",
         *(f"left out {name!r}: {why}" for name, why in left_out.items()),
         f"split {'/'.join(f'{share:g}' for share in shares)}: "
         + ("the default" if shares == _SPLITS[0] else "so few rows that a smaller share would stay empty"),
@@ -325,8 +325,8 @@ def _text(
     source = _yaml(uris[0]) if len(uris) == 1 else f"[{', '.join(map(_yaml, uris))}]"
     form = f"  format: {next(iter(formats))}" if len(formats) == 1 else "  # format: files of several formats"
     lines = [
-        f"# Written by `nexa-data init` from {len(files)} file(s). Change what was guessed wrongly, then:",
-        "#   nexa-data run config.yaml        (all keys: `nexa-data config schema`)",
+        f"# Written by `nexa-data init` from {len(files)} file(s). Correct what was guessed wrongly,",
+        "# then `nexa-data run` this file. All keys: `nexa-data config schema`.",
         "experiment:",
         f"  name: {_name(files)}",
         "  output_dir: runs                  # artifacts lie below it, relative to the working directory",
@@ -361,7 +361,7 @@ def _feature_lines(features: list[str], left_out: dict[str, str]) -> list[str]:
 
 def _label_lines(label: _Label) -> list[str]:
     lines = [
-        f"    # The label was chosen {label.why}.",
+        f"    # Chosen as the label: {label.why}.",
         f"    label: {{column: {_yaml(label.column.name)}, kind: {label.kind}}}   # class, float, multi_hot or distribution",
     ]
     if label.mapping:

@@ -46,6 +46,7 @@ STAGED_KIND = "staged-dataset"
 REPORT_NAME = "staging_report.json"
 _PROOF_NAME = ".proven.jsonl"
 _COMPANIONS = ("dataset_metadata.json", "dataset_summary.json")
+_DIFFERENT_CONTENT = frozenset({"wrong-size", "wrong-records", "wrong-checksum"})
 _GROUP_BYTES = 1 << 30
 _GROUP_SHARDS = 256
 _SHOWN_ERRORS = 20
@@ -128,7 +129,9 @@ def _checked(path: Path) -> ShardCatalog:
         remedy = f"`nexa-data validate {file}` lists all"
         if codes == {"missing-shard"}:
             raise ShardNotFoundError(message, remedy=remedy)
-        raise (ContentMismatchError if codes == {"wrong-size"} else CatalogError)(message, remedy=remedy)
+        # A shard that was cut short has the wrong size, and its footer can't be read either.
+        differs = codes & _DIFFERENT_CONTENT and codes <= _DIFFERENT_CONTENT | {"unreadable-shard"}
+        raise (ContentMismatchError if differs else CatalogError)(message, remedy=remedy)
     return ShardCatalog.load(path)
 
 

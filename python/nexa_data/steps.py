@@ -55,12 +55,13 @@ def show_steps(steps: Sequence[Step]) -> None:
             None if step.records is None else f"{step.records:,}",
             None if step.bytes is None else bytes_text(step.bytes),
             seconds_text(step.seconds),
-            None if step.reused else rate_text(step.records, step.bytes, step.seconds),
+            None if step.reused or not step.records else f"{step.records / step.seconds:,.0f}",
+            None if step.reused else rate_text(step.bytes, step.seconds),
             ", ".join(part for part in ("reused" if step.reused else "", step.note) if part),
         )
         for step in steps
     ]
-    show_table(("step", ">records", ">bytes", ">seconds", ">rate", ""), rows)
+    show_table(("step", ">records", ">bytes", ">seconds", ">records/s", ">bytes/s", ""), rows)
 
 
 def _now() -> str:

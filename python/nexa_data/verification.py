@@ -159,10 +159,15 @@ def show_verification(found: Verification) -> None:
     """Print the findings, as a table or, where stdout is no terminal, a line each; and a line that sums up."""
     if sys.stdout.isatty() and found.findings:
         rows = [
-            (each.severity, each.code, each.line, each.shard, each.message, each.remedy)
+            (
+                each.severity,
+                each.code,
+                f"line {each.line}" if each.line else None,
+                f"{each.message}; {each.remedy}" if each.remedy else each.message,
+            )
             for each in found.findings
         ]
-        show_table(("severity", "code", ">line", "shard", "what", "remedy"), rows)
+        show_table(("severity", "code", "where", "what"), rows)
         show("")
     else:
         for each in found.findings:

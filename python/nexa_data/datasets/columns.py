@@ -80,9 +80,7 @@ def plan_layout(source: RowSource, data: DataConfig, *, read: bool = True) -> La
         )
     classes = _classes(source, data, read=read) if label.kind == "class" else None
     count = len(classes) if classes else label_shape[0] if vector else kept.num_classes
-    return Layout(
-        tuple(columns), shape, label.column, label.kind, label_shape, classes, count, tuple(shapes)
-    )
+    return Layout(tuple(columns), shape, label.column, label.kind, label_shape, classes, count, tuple(shapes))
 
 
 def _require(source: RowSource, column: str, key: str) -> None:
@@ -169,7 +167,9 @@ def _shape(source: RowSource, column: str) -> tuple[int, ...]:
 
 
 def _first_value(source: RowSource, column: str) -> Any:
-    return next((rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None)
+    return next(
+        (rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None
+    )
 
 
 def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, ...] | None:
@@ -297,7 +297,8 @@ def _labels(rows: RowBatch, layout: Layout, data: DataConfig) -> npt.NDArray[Any
             f"{rows.origin}: label {layout.label!r} is a {array.type}", remedy="its classes weren't read"
         )
     values = array.to_numpy(zero_copy_only=False)
-    with np.errstate(invalid="ignore"):  # NaN and what is beyond int64 come out different, and are refused below
+    # NaN and what is beyond int64 come out different, and are refused below.
+    with np.errstate(invalid="ignore"):
         labels: npt.NDArray[np.int64] = values.astype(np.int64)
     if np.issubdtype(values.dtype, np.floating) and not np.array_equal(labels, values):
         row = int(np.flatnonzero(labels != values)[0])

@@ -14,12 +14,15 @@ from torch.utils.data import Dataset
 from nexa_data import _core
 from nexa_data.artifacts import read_meta
 from nexa_data.catalog import ShardCatalog
-from nexa_data.errors import CatalogError, RecordError
+from nexa_data.errors import CatalogError, ConfigError, RecordError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["BatchRequest", "EpochOrder", "ShardDataset"]
+
+AUGMENTED = ("features", "label")
+"""Columns that an augmentation takes and returns."""
 
 Batch = Any
 """`(features, labels)` or a mapping of column to tensor."""
@@ -121,9 +124,10 @@ class ShardDataset(Dataset[Any]):
         split: The split.
         columns: Columns to load, in their order.
         as_dict: Batches as a mapping of column to tensor instead of a tuple.
-        augment: What is done to each batch of a request.
+        augment: What is done to the features and labels of each batch of a request.
 
     Raises:
+        ConfigError: `augment` is given, but not both columns that it wants.
         CatalogError: There is no such split.
         RecordError: A shard isn't Arrow, is cut short, or has no such column.
 
@@ -153,6 +157,11 @@ class ShardDataset(Dataset[Any]):
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
+        if augment is not None and not set(AUGMENTED) <= set(self.columns):
+            raise ConfigError(
+                f"data.augmentations want the columns {' and '.join(AUGMENTED)}, data.batch.columns has {', '.join(self.columns)}",
+                remedy="name both in data.batch.columns, or leave the augmentations out",
+            )
         catalog = ShardCatalog.load(self.folder)
         self._shards = [
             _shard(catalog, record.path(catalog.root), record.records) for record in catalog.of(split)
@@ -221,7 +230,12 @@ class ShardDataset(Dataset[Any]):
         )
         tensors = self._tensors(buffers, len(request))
         if self.augment is not None:
-            tensors[:2] = self.augment(*tensors[:2], epoch=request.order.epoch, position=request.start)
+            at = [self.columns.index(name) for name in AUGMENTED]
+            changed = self.augment(
+                *(tensors[k] for k in at), epoch=request.order.epoch, position=request.start
+            )
+            for k, tensor in zip(at, changed, strict=True):
+                tensors[k] = tensor
         return self._form(tensors)
 
     def _tensors(self, buffers: Sequence[_core.Buffer], rows: int) -> list[Tensor]:

@@ -127,6 +127,7 @@ class ShardSampler(Sampler[BatchRequest]):
         if (
             not isinstance(epoch, int)
             or not isinstance(consumed, int)
+            or epoch < 0
             or not 0 <= consumed <= self.plan.records
         ):
             raise ConfigError(f"the loader's state is damaged: epoch {epoch!r}, consumed {consumed!r}")

@@ -4,11 +4,12 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from nexa_data.artifacts import (
     ArtifactMeta,
     ArtifactWriter,
@@ -24,7 +25,6 @@ from nexa_data.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def publish(destination: Path, files: dict[str, bytes], key: str = "k") -> ArtifactMeta:
@@ -34,6 +34,20 @@ def publish(destination: Path, files: dict[str, bytes], key: str = "k") -> Artif
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return writer.publish()
+
+
+def break_off(destination: Path, key: str, name: str) -> None:
+    """Write one file and fail; the exception has what was there before."""
+    with ArtifactWriter(destination, kind="demo", labels={"key": key}) as writer:
+        found = {each for each in files_of(writer.path) if not each.startswith(".")}
+        (writer.path / name).write_bytes(b"half")
+        raise RuntimeError("broken off", found)
+
+
+def fill_the_disk(destination: Path) -> None:
+    with ArtifactWriter(destination, kind="demo") as writer:
+        (writer.path / "x").symlink_to("/dev/full")
+        (writer.path / "x").write_bytes(b"1")
 
 
 def files_of(folder: Path) -> set[str]:
@@ -54,7 +68,13 @@ def test_the_hash_is_sha256_over_sorted_path_size_and_digest(tmp_path: Path) -> 
 def test_the_hash_is_the_same_wherever_the_files_lie_and_another_for_other_files(tmp_path: Path) -> None:
     one = publish(tmp_path / "one", {"x": b"1", "y": b"2"})
     assert publish(tmp_path / "deep" / "er", {"y": b"2", "x": b"1"}).hash == one.hash
-    others = [{"x": b"1"}, {"x": b"1", "y": b"3"}, {"x": b"1", "z": b"2"}, {"x": b"2", "y": b"1"}, {"x": b"12"}]
+    others = [
+        {"x": b"1"},
+        {"x": b"1", "y": b"3"},
+        {"x": b"1", "z": b"2"},
+        {"x": b"2", "y": b"1"},
+        {"x": b"12"},
+    ]
     hashes = {publish(tmp_path / f"o{at}", files).hash for at, files in enumerate(others)}
     assert len(hashes | {one.hash}) == len(others) + 1
 
@@ -145,7 +165,7 @@ def test_a_foreign_folder_is_refused_and_not_touched(tmp_path: Path) -> None:
     foreign = tmp_path / "out"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("years of work")
-    with pytest.raises(ArtifactError, match="not an artifact of nexa-data.*nothing was touched"):
+    with pytest.raises(ArtifactError, match=r"not an artifact of nexa-data.*nothing was touched"):
         publish(foreign, {"x": b"1"})
     assert files_of(tmp_path) == {"out/thesis.tex"}
 
@@ -182,21 +202,16 @@ def test_a_file_opened_in_the_old_artifact_can_be_read_to_its_end_after_the_exch
 
 def test_a_failure_leaves_the_old_artifact_as_it_was(tmp_path: Path) -> None:
     old = publish(tmp_path / "out", {"x": b"1"})
-    with pytest.raises(RuntimeError), ArtifactWriter(tmp_path / "out", kind="demo") as writer:
-        (writer.path / "x").write_bytes(b"half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        break_off(tmp_path / "out", "another", "x")
     assert verify_artifact(tmp_path / "out") == old
 
 
 def test_what_a_failure_left_is_there_for_the_same_key_and_gone_for_another(tmp_path: Path) -> None:
     def fail(key: str, expected: set[str]) -> None:
-        with (
-            pytest.raises(RuntimeError),
-            ArtifactWriter(tmp_path / "out", kind="demo", labels={"key": key}) as writer,
-        ):
-            assert {name for name in files_of(writer.path) if not name.startswith(".")} == expected
-            (writer.path / f"part-{len(expected)}").write_bytes(b"half")
-            raise RuntimeError
+        with pytest.raises(RuntimeError, match="broken off") as caught:
+            break_off(tmp_path / "out", key, f"part-{len(expected)}")
+        assert caught.value.args[1] == expected
 
     fail("one", set())
     fail("one", {"part-0"})
@@ -214,8 +229,6 @@ def test_existing_is_only_what_has_our_kind_and_key(tmp_path: Path) -> None:
 
 
 def _write_in_turn(destination: str, mark: int, entered: Any, barrier: Any) -> None:
-    from pathlib import Path
-
     barrier.wait()
     with ArtifactWriter(Path(destination), kind="demo", labels={"key": "k"}) as writer:
         existing = writer.existing()
@@ -244,7 +257,35 @@ def test_of_three_processes_one_writes_while_the_others_wait_and_reuse(tmp_path:
     assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208 (hidden ones too)
 
 
-def test_latest_follows_and_is_never_absent(tmp_path: Path) -> None:
+def test_latest_is_there_at_every_moment_while_it_moves(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        publish(tmp_path / name, {"x": name.encode()})
+    move_latest(tmp_path / "one")
+    done = threading.Event()
+    seen: set[str] = set()
+    failures: list[Exception] = []
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                seen.add((tmp_path / "latest" / "x").read_text())
+            except OSError as error:
+                failures.append(error)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    # Not by the clock: it goes on until the reader has seen both.
+    for turn in range(100_000):
+        move_latest(tmp_path / ("two", "one")[turn % 2])
+        if turn > 200 and seen == {"one", "two"}:
+            break
+    done.set()
+    reader.join()
+    assert failures == []
+    assert seen == {"one", "two"}
+
+
+def test_latest_follows(tmp_path: Path) -> None:
     for name in ("one", "two", "one"):
         publish(tmp_path / name, {"x": name.encode()})
         move_latest(tmp_path / name)
@@ -285,3 +326,10 @@ def test_write_atomic_keeps_the_old_content_if_the_new_fails_halfway(tmp_path: P
 def test_meta_as_plain_values_survives_json(tmp_path: Path) -> None:
     meta = publish(tmp_path / "out", {"x": b"1"})
     assert ArtifactMeta(**json.loads(json.dumps(meta.as_dict()))) == meta
+
+
+def test_a_disk_that_is_full_is_a_typed_error(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with pytest.raises(ArtifactError, match="can't be written: No space left"):
+        fill_the_disk(tmp_path / "out")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
 from nexa_data.augment import (
     apply_augmentations,
     batch_augmentor,
@@ -36,7 +35,9 @@ def plus_one(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def first_half(dataset: SyntheticClassificationDataset) -> SyntheticClassificationDataset:
     half = len(dataset) // 2
-    return SyntheticClassificationDataset.from_tensors(dataset.features[:half], dataset.labels[:half], like=dataset)
+    return SyntheticClassificationDataset.from_tensors(
+        dataset.features[:half], dataset.labels[:half], like=dataset
+    )
 
 
 def test_functions_are_applied_in_their_order(dataset: SyntheticClassificationDataset) -> None:
@@ -84,7 +85,9 @@ def test_nothing_to_apply_changes_nothing(dataset: SyntheticClassificationDatase
 def test_a_function_with_options_of_its_own_is_taken_by_its_required_arguments(
     dataset: SyntheticClassificationDataset,
 ) -> None:
-    def scaled(features: Tensor, labels: Tensor, factor: float = 3.0, *, plus: float = 0.0) -> tuple[Tensor, Tensor]:
+    def scaled(
+        features: Tensor, labels: Tensor, factor: float = 3.0, *, plus: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         return features * factor + plus, labels
 
     made = apply_augmentations(dataset, {"scaled": scaled})  # type: ignore[dict-item]
@@ -165,7 +168,9 @@ def test_the_built_in_ones_have_the_documented_size() -> None:
     )
     assert 0.45 < float(noised.std()) < 0.55
     assert torch.equal(labels, torch.arange(1000))
-    kept, _ = feature_dropout(torch.ones(1000, 10), labels, generator=torch.Generator().manual_seed(0), p=0.25)
+    kept, _ = feature_dropout(
+        torch.ones(1000, 10), labels, generator=torch.Generator().manual_seed(0), p=0.25
+    )
     assert set(kept.unique().tolist()) == {0.0, 1.0}
     assert 0.7 < float(kept.mean()) < 0.8
 

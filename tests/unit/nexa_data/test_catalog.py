@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from nexa_data import _core
 from nexa_data.catalog import ShardCatalog, ShardRecord
 from nexa_data.errors import CatalogError, ShardNotFoundError
@@ -103,7 +102,10 @@ def test_a_sound_catalog_has_no_findings(tmp_path: Path) -> None:
         ('{"uri": ""}', "unsafe-uri"),
         ('{"uri": "x.arrow", "checksum": "sha256:zz"}', "invalid-checksum"),
         ('{"uri": "x.arrow", "checksum": "0123"}', "invalid-checksum"),
-        ('{"uri": "x.arrow", "checksum": "md5:d41d8cd98f00b204e9800998ecf8427e"}', "unknown-checksum-algorithm"),
+        (
+            '{"uri": "x.arrow", "checksum": "md5:d41d8cd98f00b204e9800998ecf8427e"}',
+            "unknown-checksum-algorithm",
+        ),
         ('{"uri": "train.arrow"}', "duplicate-uri"),
         ('{"uri": "./train.arrow"}', "duplicate-uri"),
         ('{"uri": "x.arrow", "split": "a b/c"}', "invalid-split"),
@@ -195,7 +197,7 @@ def _folder(folder: Path) -> None:
     ],
 )
 def test_a_harmed_shard_is_found_and_the_others_are_not(
-    tmp_path: Path, harm: Callable[[Path], None], code: str, full: bool
+    tmp_path: Path, harm: Callable[[Path], None], code: str, *, full: bool
 ) -> None:
     path = write_catalog(tmp_path, [*good(tmp_path)])
     harm(tmp_path)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from nexa_data.config import Config, load_config
 from nexa_data.errors import ConfigError, NexaError, ShardNotFoundError
 
@@ -76,6 +76,38 @@ def test_overrides_win_over_the_file(tmp_path: Path, overrides: Any) -> None:
     assert load_config(path, overrides=overrides).data.batch_size == 64
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cache_dir", None),
+        ("cache_dir", "a: b # c"),
+        ("shuffle", False),
+        ("source_uri", ["a.csv", "b.csv"]),
+        ("dataset_version", "1.0"),
+        ("filters", [{"label": {"allow": [1]}}]),
+    ],
+)
+def test_an_override_by_mapping_keeps_its_value_and_type(key: str, value: Any) -> None:
+    config = load_config(data(cache_dir="/x"), overrides={f"data.{key}": value})
+    assert getattr(config.data, key) == value
+
+
+def test_a_label_map_takes_numbers_and_truth_values_as_yaml_reads_them(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "data:\n  dataset_name: x\n  preprocessing:\n    label_map: {10: 0, 2.5: 1, true: 2}\n"
+    )
+    expected = {"10": 0, "2.5": 1, "true": 2}
+    assert load_config(path).data.preprocessing.label_map == expected
+    mapping = data(preprocessing={"label_map": {10: 0, 2.5: 1, True: 2}})
+    assert load_config(mapping).data.preprocessing.label_map == expected
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "data:\n  dataset_name: x\n  batch_size: 3\n  batch_size: 4\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml:\d: .*duplicate key"):
+        load_config(path)
+
+
 @pytest.mark.parametrize("override", ["data.batch_size", "=3", " =3"])
 def test_an_override_without_key_or_value_is_refused(override: str) -> None:
     with pytest.raises(ConfigError, match="key=value"):
@@ -106,9 +138,7 @@ def test_an_unset_environment_variable_is_an_error_that_names_it(
 
 def test_a_default_of_null_leaves_the_key_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEXA_TEST_DIR", raising=False)
-    path = written(
-        tmp_path, "data:\n  dataset_name: synthetic\n  cache_dir: ${oc.env:NEXA_TEST_DIR,null}\n"
-    )
+    path = written(tmp_path, "data:\n  dataset_name: synthetic\n  cache_dir: ${oc.env:NEXA_TEST_DIR,null}\n")
     assert load_config(path).data.cache_dir is None
 
 
@@ -152,6 +182,9 @@ def test_shares_that_sum_to_one_up_to_rounding_are_taken(shares: tuple[float, ..
         ("dataset_version", "../up"),
         ("dataset_version", ""),
         ("on_error", "skip_everything"),
+        ("source_uri", ""),
+        ("source_uri", ["a.csv", ""]),
+        ("cache_dir", ""),
         ("format", "xlsx"),
         ("order", {"mode": "sideways"}),
         ("batch", {"as": "list"}),
@@ -321,7 +354,5 @@ def test_a_config_is_taken_as_it_is_and_cannot_be_changed() -> None:
     )
 )
 def test_any_mapping_gives_a_config_or_a_typed_error(value: Any) -> None:
-    try:
+    with contextlib.suppress(NexaError):
         assert isinstance(load_config({"data": value}), Config)
-    except NexaError:
-        pass

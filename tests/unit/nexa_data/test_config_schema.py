@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-
 from nexa_data.config import config_schema, load_config
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -25,7 +24,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def accepts(schema: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: PLR0911 (a keyword a line)
+def accepts(schema: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: C901, PLR0911 (a keyword a line)
     if isinstance(schema, bool):
         return schema
     unknown = set(schema) - _KNOWN
@@ -50,7 +49,10 @@ def accepts(schema: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: PLR
         return long and bool(re.search(schema.get("pattern", ""), value))
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = schema.get("minimum", value), schema.get("maximum", value)
-        above, below = schema.get("exclusiveMinimum", -float("inf")), schema.get("exclusiveMaximum", float("inf"))
+        above, below = (
+            schema.get("exclusiveMinimum", -float("inf")),
+            schema.get("exclusiveMaximum", float("inf")),
+        )
         return low <= value <= high and above < value < below
     return True
 
@@ -114,8 +116,14 @@ def test_the_schema_takes_the_short_forms_that_the_loader_takes() -> None:
 def test_the_schema_describes_every_key_of_data() -> None:
     schema = config_schema()
     described = schema["$defs"]["DataConfig"]["properties"]
-    assert {"dataset_name", "source_uri", "batch_size", "global_batch_size", "threads", "num_workers", "checks"} <= set(
-        described
-    )
+    assert {
+        "dataset_name",
+        "source_uri",
+        "batch_size",
+        "global_batch_size",
+        "threads",
+        "num_workers",
+        "checks",
+    } <= set(described)
     assert all(key.get("description") for key in described.values())
     assert json.loads(json.dumps(schema)) == schema

@@ -114,7 +114,7 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
 def test_a_manifest_becomes_an_artifact_and_the_result_is_on_stdout(
     upstream: Upstream, manifest: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--manifest", str(manifest(system_prompt="Be brief."))]) == 0
+    assert main(argv=["--manifest", str(manifest(system_prompt="Be brief."))]) == 0
     table = pq.read_table(tmp_path / "out" / "teacher_outputs.parquet")
     assert table.select(["q", "n", "teacher_output"]).to_pylist() == [
         {"q": f"q{n}", "n": n, "teacher_output": f"to q{n}"} for n in range(3)
@@ -134,7 +134,7 @@ def test_the_manifest_may_come_from_the_environment_and_options_win_over_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("NEXA_MANIFEST", str(manifest(max_samples=3)))
-    assert main(["--json", "--max-samples", "2", "--output", str(tmp_path / "there")]) == 0
+    assert main(argv=["--json", "--max-samples", "2", "--output", str(tmp_path / "there")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["counts"]["ok"] == report["rows"] == 2
     assert report["artifact"]["uri"] == str(tmp_path / "there")
@@ -152,8 +152,8 @@ def test_the_environments_key_organisation_and_project_are_sent_and_never_shown(
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-1")
-    assert main(["--manifest", str(manifest()), "--dry-run"]) == 0
-    assert main(["--manifest", str(manifest())]) == 0
+    assert main(argv=["--manifest", str(manifest()), "--dry-run"]) == 0
+    assert main(argv=["--manifest", str(manifest())]) == 0
     sent = {name.lower(): value for name, value in upstream.headers[0].items()}
     assert sent["authorization"] == f"Bearer {SECRET}"
     assert (sent["openai-organization"], sent["openai-project"]) == ("org-1", "proj-1")
@@ -166,7 +166,7 @@ def test_a_dry_run_shows_the_plan_and_three_prompts_and_sends_and_writes_nothing
     upstream: Upstream, manifest: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = manifest(prompt_column=None, template="Answer {{ q }} ({{ n }})", labels=["A", "B"])
-    assert main(["--manifest", str(path), "--dry-run"]) == 0
+    assert main(argv=["--manifest", str(path), "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert "user: Answer q2 (2)" in shown
     assert "OPENAI_API_KEY is not set" in shown
@@ -185,7 +185,7 @@ def test_parquet_csv_and_jsonl_of_a_glob_are_asked_about_in_sorted_order(
     (folder / "c.jsonl").write_text('\ufeff{"q": "json", "n": 3}\n\n')
     pq.write_table(pa.table({"q": ["parquet"], "n": pa.array([1], pa.int16())}), folder / "a.parquet")
     pa.csv.write_csv(pa.table({"q": ["007"], "n": [2]}), folder / "b.csv")
-    assert main(["--manifest", str(manifest(input=str(folder / "*")))]) == 0
+    assert main(argv=["--manifest", str(manifest(input=str(folder / "*")))]) == 0
     rows = pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").to_pylist()
     assert [(row["q"], row["n"], row["teacher_output"]) for row in rows] == [
         ("parquet", 1, "to parquet"),
@@ -199,7 +199,7 @@ def test_prompts_in_csv_are_text_though_they_look_like_numbers(
     manifest: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "in.csv").write_text('q,n\n007,1\n"1,\n2",2\n')
-    assert main(["--manifest", str(manifest(input=str(tmp_path / "in.csv")))]) == 0
+    assert main(argv=["--manifest", str(manifest(input=str(tmp_path / "in.csv")))]) == 0
     rows = pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").to_pylist()
     assert [(row["q"], row["n"]) for row in rows] == [("007", 1), ("1,\n2", 2)]
 
@@ -214,7 +214,7 @@ def test_carried_columns_of_parquet_keep_their_types(manifest: Callable[..., Pat
         }
     )
     pq.write_table(table, tmp_path / "in.parquet")
-    assert main(["--manifest", str(manifest(input=str(tmp_path / "in.parquet")))]) == 0
+    assert main(argv=["--manifest", str(manifest(input=str(tmp_path / "in.parquet")))]) == 0
     written = pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").select(["q", "n", "v"])
     assert written.schema.remove_metadata() == table.schema
     assert written.to_pylist() == table.to_pylist()
@@ -242,7 +242,7 @@ def test_messages_are_taken_as_lists_or_as_json_text(
         system_prompt="S",
         concurrency=1,
     )
-    assert main(["--manifest", str(path)]) == 0
+    assert main(argv=["--manifest", str(path)]) == 0
     sent = [body["messages"] for body in upstream.bodies]
     assert sent == [[{"role": "system", "content": "S"}, *turns], own]
 
@@ -280,7 +280,7 @@ def test_a_bad_manifest_is_exit_2_in_one_line_before_anything_is_sent(
     path = manifest(**changes)
     with pytest.raises(ConfigError, match=says):
         run_manifest(path)
-    assert main(["--manifest", str(path)]) == 2
+    assert main(argv=["--manifest", str(path)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("error: ")
@@ -292,17 +292,17 @@ def test_a_bad_manifest_is_exit_2_in_one_line_before_anything_is_sent(
 def test_usage_errors_are_exit_2(
     upstream: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str], manifest: Callable[..., Path]
 ) -> None:
-    assert main([]) == 2
+    assert main(argv=[]) == 2
     assert "NEXA_MANIFEST" in capsys.readouterr().err
-    assert main(["--nonsense"]) == 2
-    assert main(["--manifest", str(tmp_path / "absent.yaml")]) == 2
+    assert main(argv=["--nonsense"]) == 2
+    assert main(argv=["--manifest", str(tmp_path / "absent.yaml")]) == 2
     (tmp_path / "bad.yaml").write_text("model: [x\n")
-    assert main(["--manifest", str(tmp_path / "bad.yaml")]) == 2
+    assert main(argv=["--manifest", str(tmp_path / "bad.yaml")]) == 2
     assert "bad.yaml:2" in capsys.readouterr().err
     (tmp_path / "list.yaml").write_text("- x\n")
-    assert main(["--manifest", str(tmp_path / "list.yaml")]) == 2
-    assert main(["--manifest", str(manifest()), "--max-samples", "0"]) == 2
-    assert main(["--help"]) == 0
+    assert main(argv=["--manifest", str(tmp_path / "list.yaml")]) == 2
+    assert main(argv=["--manifest", str(manifest()), "--max-samples", "0"]) == 2
+    assert main(argv=["--help"]) == 0
     assert upstream.bodies == []
 
 
@@ -311,12 +311,12 @@ def test_a_missing_key_is_exit_2_unless_the_endpoint_is_on_this_machine(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_BASE_URL", "https://user:pw@teacher.invalid/v1")
-    assert main(["--manifest", str(manifest())]) == 2
+    assert main(argv=["--manifest", str(manifest())]) == 2
     shown = capsys.readouterr().err
     assert "export OPENAI_API_KEY" in shown
     assert "pw" not in shown
     monkeypatch.setenv("OPENAI_BASE_URL", "teacher.invalid/v1")
-    assert main(["--manifest", str(manifest())]) == 2
+    assert main(argv=["--manifest", str(manifest())]) == 2
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_bad_data_is_exit_3_with_its_place_before_anything_is_sent(
 ) -> None:
     (tmp_path / "data.jsonl").write_text(lines)
     path = manifest(input=str(tmp_path / "data.jsonl"), **changes)
-    assert main(["--manifest", str(path)]) == 3
+    assert main(argv=["--manifest", str(path)]) == 3
     assert says in capsys.readouterr().err
     assert upstream.bodies == []
 
@@ -368,12 +368,12 @@ def test_an_endpoint_that_refuses_is_exit_1_and_debug_shows_where(
     upstream: Upstream, manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     upstream.status = 401
-    assert main(["--manifest", str(manifest())]) == 1
+    assert main(argv=["--manifest", str(manifest())]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("error: the run stopped after 0 of 3 rows")
     assert "Traceback" not in shown
     with pytest.raises(Exception, match="the run stopped"):
-        main(["--manifest", str(manifest()), "--debug"])
+        main(argv=["--manifest", str(manifest()), "--debug"])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -391,7 +391,7 @@ def test_an_interrupted_job_is_exit_4_and_the_next_one_goes_on(
     assert process.returncode == 4
     assert errors == "interrupted: what was answered is kept; run the same command again to go on\n"
     upstream.go_on.set()
-    assert main(["--manifest", str(path)]) == 0
+    assert main(argv=["--manifest", str(path)]) == 0
     assert pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").num_rows == 3
 
 
@@ -401,7 +401,7 @@ def test_a_job_leaves_the_process_own_sigterm_handler_as_it_was(manifest: Callab
     before = signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
     mine = signal.getsignal(signal.SIGTERM)
     try:
-        assert main(["--manifest", str(manifest())]) == 0
+        assert main(argv=["--manifest", str(manifest())]) == 0
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)

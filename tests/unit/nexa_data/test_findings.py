@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from nexa_data.findings import SCHEMA_VERSION, Finding, Severity, findings_report, refuses
 
 WARNING = Finding("a", Severity.WARNING, "mild")

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-
 from nexa_data.errors import ConfigError
 from nexa_data.pipeline import DataPipeline
 

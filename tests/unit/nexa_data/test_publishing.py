@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from nexa_data.artifacts import read_meta, verify_artifact
 from nexa_data.catalog import ShardCatalog
 from nexa_data.errors import (
@@ -61,7 +61,9 @@ def test_the_artifact_holds_what_is_documented(small_config: dict[str, Any]) -> 
     assert ShardCatalog.validate(meta.path, full=True, for_staging=True)[1] == []
     catalog = ShardCatalog.load(meta.path)
     assert catalog.splits == ["train", "validation", "test"]
-    assert all(shard.bytes and shard.records and str(shard.checksum).startswith("sha256:") for shard in catalog)
+    assert all(
+        shard.bytes and shard.records and str(shard.checksum).startswith("sha256:") for shard in catalog
+    )
 
 
 def test_any_arrow_tool_reads_the_shards(small_config: dict[str, Any]) -> None:
@@ -73,7 +75,9 @@ def test_any_arrow_tool_reads_the_shards(small_config: dict[str, Any]) -> None:
     assert len(table) == ShardCatalog.load(meta.path).records("train")
 
 
-def test_the_same_config_gives_the_same_key_and_hash_in_another_store(make_config: Make, tmp_path: Path) -> None:
+def test_the_same_config_gives_the_same_key_and_hash_in_another_store(
+    make_config: Make, tmp_path: Path
+) -> None:
     config = make_config(preprocessing={"num_samples": 300})
     one = prepare_from_config(config)
     config["experiment"]["output_dir"] = str(tmp_path / "elsewhere")
@@ -129,7 +133,9 @@ def test_materialize_only_writes_metadata_alone_and_never_moves_latest(small_con
     assert read_meta(store(small_config) / "latest") == full
 
 
-def test_materialize_only_of_text_labels_reads_no_row(make_config: Make, tmp_path: Path, table: pa.Table) -> None:
+def test_materialize_only_of_text_labels_reads_no_row(
+    make_config: Make, tmp_path: Path, table: pa.Table
+) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     config = make_config(dataset_name="mine", source_uri=str(tmp_path / "t.parquet"), label="kind")
     label = read(prepare_from_config(config, materialize_only=True), "dataset_metadata.json")["label"]
@@ -149,7 +155,12 @@ def test_the_summary_is_what_numpy_says_of_the_shards(make_config: Make, tmp_pat
     )
     summary = read(meta, "dataset_summary.json")
     assert summary["records"] == 500
-    assert summary["features"] == {"name": "features", "dtype": "float32", "shape": [3], "columns": ["a", "b", "c"]}
+    assert summary["features"] == {
+        "name": "features",
+        "dtype": "float32",
+        "shape": [3],
+        "columns": ["a", "b", "c"],
+    }
     total = 0
     for split in ("train", "validation", "test"):
         table = rows_of(meta, split)
@@ -164,7 +175,9 @@ def test_the_summary_is_what_numpy_says_of_the_shards(make_config: Make, tmp_pat
                 said["per_feature"][name], getattr(np, f"nan{name}")(stored, axis=0), rtol=1e-6
             )
         labels = table["label"].to_numpy()
-        assert said["records_per_class"] == {str(each): int((labels == each).sum()) for each in np.unique(labels)}
+        assert said["records_per_class"] == {
+            str(each): int((labels == each).sum()) for each in np.unique(labels)
+        }
     assert total == 500
 
 
@@ -181,9 +194,13 @@ def test_counts_per_class_are_capped_at_a_thousand(make_config: Make, tmp_path: 
 
 
 @pytest.mark.parametrize("shards", [{"rows": 10}, {"bytes": 300}])
-def test_shards_are_cut_at_the_first_bound_and_keep_all_records(make_config: Make, shards: dict[str, int]) -> None:
+def test_shards_are_cut_at_the_first_bound_and_keep_all_records(
+    make_config: Make, shards: dict[str, int]
+) -> None:
     whole = prepare_from_config(make_config(preprocessing={"num_samples": 200, "num_features": 4}))
-    cut = prepare_from_config(make_config(preprocessing={"num_samples": 200, "num_features": 4}, shards=shards))
+    cut = prepare_from_config(
+        make_config(preprocessing={"num_samples": 200, "num_features": 4}, shards=shards)
+    )
     sizes = [shard.records or 0 for shard in ShardCatalog.load(cut.path).of("train")]
     limit = shards.get("rows", 300 // (4 * 4 + 8))
     assert len(sizes) > 10
@@ -202,7 +219,9 @@ def test_a_split_of_no_share_has_no_shard(make_config: Make) -> None:
 
 def test_an_image_source_keeps_its_shape_in_the_shards(make_config: Make, tmp_path: Path) -> None:
     images = np.arange(40 * 2 * 3, dtype=np.uint8).reshape(40, 2, 3)
-    table = pa.table({"image": pa.FixedShapeTensorArray.from_numpy_ndarray(images), "label": np.arange(40) % 2})
+    table = pa.table(
+        {"image": pa.FixedShapeTensorArray.from_numpy_ndarray(images), "label": np.arange(40) % 2}
+    )
     pq.write_table(table, tmp_path / "t.parquet")
     meta = prepare_from_config(make_config(dataset_name="m", source_uri=str(tmp_path / "t.parquet")))
     stored = rows_of(meta, "train")["features"].combine_chunks().to_numpy_ndarray()
@@ -229,11 +248,21 @@ MANY = "x,label\n" + "1,0\n" * 200
         ("", {}, RecordError, "in.csv: the file is empty"),
         ("x,label\n", {}, RecordError, "no records"),
         ("x,label\n1,0\n", {}, RecordError, "of 1 records none fell into .*set data.split"),
-        (MANY, {"filters": [{"label": {"allow": [7]}}]}, RecordError, "no records are left after data.filters"),
+        (
+            MANY,
+            {"filters": [{"label": {"allow": [7]}}]},
+            RecordError,
+            "no records are left after data.filters",
+        ),
         (MANY + "1,-1\n", {}, RecordError, r"in\.csv, row 200: label -1"),
         (MANY + "1,9\n", {"preprocessing": {"num_classes": 2}}, RecordError, r"in\.csv, row 200: label 9"),
         (MANY + "1,\n", {}, RecordError, r"in\.csv, row 200: label 'label' is null"),
-        (MANY + ",0\n", {"checks": [{"max_nan_share": 0}]}, ValidationRefusedError, r"feature 0 in in\.csv, row 200"),
+        (
+            MANY + ",0\n",
+            {"checks": [{"max_nan_share": 0}]},
+            ValidationRefusedError,
+            r"feature 0 in in\.csv, row 200",
+        ),
         (MANY + "7,0\n", {"checks": [{"range": {"max": 2}}]}, ValidationRefusedError, "allowed"),
         (MANY, {"preprocessing": {"features": ["y"]}}, RecordError, "no column 'y'"),
         (MANY, {"label": "y"}, RecordError, "no column 'y'"),
@@ -293,6 +322,24 @@ def test_a_latest_of_somebody_else_is_not_overwritten(small_config: dict[str, An
         prepare_from_config(small_config)
 
 
+def _prepare(config: dict[str, Any], barrier: Any, answer: Any) -> None:
+    barrier.wait()
+    answer.put(prepare_from_config(config).as_dict())
+
+
+def test_of_two_processes_at_once_one_prepares_and_the_other_reuses(small_config: dict[str, Any]) -> None:
+    context = multiprocessing.get_context("forkserver")
+    barrier, answer = context.Barrier(2), context.SimpleQueue()
+    processes = [context.Process(target=_prepare, args=(small_config, barrier, answer)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    one, two = answer.get(), answer.get()
+    for process in processes:
+        process.join(60)
+    assert one == two
+    assert verify_artifact(store(small_config) / "latest").hash == one["hash"]
+
+
 def test_progress_counts_the_records(small_config: dict[str, Any]) -> None:
     seen: list[int] = []
     prepare_from_config(small_config, progress=seen.append)
@@ -305,10 +352,13 @@ def test_a_config_file_a_mapping_and_a_config_are_one(small_config: dict[str, An
 
     (tmp_path / "c.yaml").write_text(json.dumps(small_config))
     metas = {
-        prepare_from_config(each).hash for each in (small_config, load_config(small_config), tmp_path / "c.yaml")
+        prepare_from_config(each).hash
+        for each in (small_config, load_config(small_config), tmp_path / "c.yaml")
     }
     assert len(metas) == 1
 
 
 def test_every_error_is_ours() -> None:
-    assert all(issubclass(each, NexaError) for each in (ArtifactError, ConfigError, RecordError, ShardNotFoundError))
+    assert all(
+        issubclass(each, NexaError) for each in (ArtifactError, ConfigError, RecordError, ShardNotFoundError)
+    )

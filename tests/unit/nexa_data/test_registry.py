@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from nexa_data.errors import ConfigError
 from nexa_data.pipeline import DataPipeline
 from nexa_data.registry import DatasetRegistry, default_registry
@@ -20,7 +19,9 @@ def test_the_default_registry_knows_our_own_datasets() -> None:
 
 
 def test_an_unknown_name_lists_the_known_and_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown dataset 'sintetic'; did you mean 'synthetic'\? known: digits, "):
+    with pytest.raises(
+        ConfigError, match=r"unknown dataset 'sintetic'; did you mean 'synthetic'\? known: digits, "
+    ):
         default_registry.builder("sintetic")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from nexa_data.config import load_config
 from nexa_data.datasets.columns import map_rows, plan_layout
 from nexa_data.datasets.rows import RowBatch, RowSource
@@ -39,7 +38,12 @@ def test_features_stand_in_the_order_of_the_config() -> None:
 
 
 def test_by_default_all_numeric_columns_but_label_and_key_are_features() -> None:
-    columns = {"id": pa.array([7, 8, 9]), "t": pa.array(["x", "y", "z"]), "a": pa.array([1, 2, 3]), "label": LABEL}
+    columns = {
+        "id": pa.array([7, 8, 9]),
+        "t": pa.array(["x", "y", "z"]),
+        "a": pa.array([1, 2, 3]),
+        "label": LABEL,
+    }
     features, _ = mapped(columns, preprocessing={"key": "id"})
     assert features.tolist() == [[1], [2], [3]]
 
@@ -59,7 +63,7 @@ def test_a_tensor_column_keeps_its_shape() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 3), (3, 3), (4, 2, 3)])
 @pytest.mark.parametrize("fixed", [True, False])
-def test_nested_lists_keep_their_shape(shape: tuple[int, ...], fixed: bool) -> None:
+def test_nested_lists_keep_their_shape(shape: tuple[int, ...], *, fixed: bool) -> None:
     images = np.arange(3 * np.prod(shape), dtype=np.float32).reshape(3, *shape)
     kind: Any = pa.float32()
     for length in reversed(shape):
@@ -92,7 +96,7 @@ def test_a_null_within_a_vector_becomes_nan() -> None:
     ],
 )
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_ragged_vector_is_refused_with_its_row(column: pa.Array, row: int, beside: bool) -> None:
+def test_a_ragged_vector_is_refused_with_its_row(column: pa.Array, row: int, *, beside: bool) -> None:
     columns = {"v": column, "label": LABEL} | ({"s": pa.array([1, 2, 3])} if beside else {})
     with pytest.raises(RecordError, match=rf"x\.csv, row {row}: column 'v'"):
         mapped(columns)
@@ -158,13 +162,17 @@ def test_a_label_map_decides_about_the_ids() -> None:
     columns = {"a": A, "label": pa.array(["dog", "cat", "eel"])}
     _, found = mapped(columns, preprocessing={"label_map": {"eel": 0, "dog": 1, "cat": 1}})
     assert found.tolist() == [1, 1, 0]
-    _, found = mapped({"a": A, "label": pa.array([10, 20, 10])}, preprocessing={"label_map": {"10": 1, "20": 0}})
+    _, found = mapped(
+        {"a": A, "label": pa.array([10, 20, 10])}, preprocessing={"label_map": {"10": 1, "20": 0}}
+    )
     assert found.tolist() == [1, 0, 1]
 
 
 def test_a_label_that_the_map_lacks_is_refused_with_its_row() -> None:
     columns = {"a": A, "label": pa.array(["dog", "cat", "emu"])}
-    with pytest.raises(RecordError, match=r"x\.csv, row 2: label 'emu' is not a known class; known: dog, cat"):
+    with pytest.raises(
+        RecordError, match=r"x\.csv, row 2: label 'emu' is not a known class; known: dog, cat"
+    ):
         mapped(columns, preprocessing={"label_map": {"dog": 0, "cat": 1}})
 
 
@@ -227,7 +235,7 @@ def test_vector_labels_are_taken_and_checked(kind: str) -> None:
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_a_float_label_is_finite(wrong: float) -> None:
-    with pytest.raises(RecordError, match="row 1: .* no float"):
+    with pytest.raises(RecordError, match=r"row 1: .* no float"):
         mapped({"a": A, "y": pa.array([0.5, wrong, 2.0])}, label={"column": "y", "kind": "float"})
 
 

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import csv
-
 from nexa_data.datasets.files import find_files, recognise, row_source
 from nexa_data.errors import ConfigError, RecordError, ShardNotFoundError
+from pyarrow import csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +61,9 @@ def test_every_form_gives_the_same_rows_twice(
             sum(each.batch.num_rows for each in batches[:at]) for at in range(len(batches))
         ]
         found = [row for rows in batches for row in rows.batch.to_pylist()]
-        assert [(row["b"], row["kind"]) for row in found] == [(row["b"], row["kind"]) for row in table.to_pylist()]
+        assert [(row["b"], row["kind"]) for row in found] == [
+            (row["b"], row["kind"]) for row in table.to_pylist()
+        ]
         assert [row["a"] for row in found] == pytest.approx(table["a"].to_pylist())
 
 
@@ -98,13 +99,17 @@ def test_origins_do_not_depend_on_where_the_folder_lies(tmp_path: Path, table: p
     assert origins == [["x.csv"], ["x.csv"]]
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x.parquet", "gs://b/x.csv", "https://example.org/x.csv", "hf://d/x"])
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/x.parquet", "gs://b/x.csv", "https://example.org/x.csv", "hf://d/x"]
+)
 def test_a_scheme_that_is_not_served_is_named(uri: str) -> None:
     with pytest.raises(ConfigError, match=f"{uri.partition(':')[0]}:// is not served"):
         find_files([uri])
 
 
-def test_a_missing_source_is_named_with_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_source_is_named_with_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for uri in ("none.csv", "none/*.csv", "none/"):
         with pytest.raises(ShardNotFoundError, match=str(tmp_path / "none")):

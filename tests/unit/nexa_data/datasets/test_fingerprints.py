@@ -4,7 +4,6 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-
 from nexa_data.datasets.files import find_files
 from nexa_data.datasets.fingerprints import fingerprint_files
 
@@ -54,4 +53,6 @@ def test_a_damaged_cache_is_made_anew(folder: Path, tmp_path: Path, content: byt
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert fingerprint(folder, tmp_path / "file" / "cache.json") == fingerprint(folder, tmp_path / "cache.json")
+    assert fingerprint(folder, tmp_path / "file" / "cache.json") == fingerprint(
+        folder, tmp_path / "cache.json"
+    )

@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-
 from nexa_data.datasets.rows import as_row_source
 from nexa_data.errors import RecordError
 
 FEATURES = np.arange(6, dtype=np.float32).reshape(3, 2)
 LABELS = np.array([0, 1, 0])
-TABLE = pa.table({"features": pa.FixedSizeListArray.from_arrays(pa.array(FEATURES.ravel()), 2), "label": LABELS})
+TABLE = pa.table(
+    {"features": pa.FixedSizeListArray.from_arrays(pa.array(FEATURES.ravel()), 2), "label": LABELS}
+)
 
 
 class Own:

@@ -8,7 +8,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
 from nexa_data.datasets.statistics import SplitStatistics
 
 VALUES = hnp.arrays(

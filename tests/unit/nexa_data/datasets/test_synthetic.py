@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 from nexa_data.errors import ConfigError, RecordError
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from nexa_data.errors import ConfigError
 from nexa_data.filters.columns import parse_filters, select_rows
 

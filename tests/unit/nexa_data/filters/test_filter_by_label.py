@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-
 from nexa_data.filters.basic import filter_by_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LABELS = (
     st.integers(-3, 3)
     | st.integers(-(2**70), 2**70)
     | st.booleans()
     | st.sampled_from([1.0, 0.0, -0.0, 2.5, float("nan"), float("inf"), 1e300])
-    | st.sampled_from([np.int64(1), np.uint8(2), np.float32(1.0), np.bool_(True), np.int64(-3)])
+    | st.sampled_from([np.int64(1), np.uint8(2), np.float32(1.0), np.True_, np.int64(-3)])
     | st.sampled_from(["1", "", None, b"1", (1,), complex(1, 0)])
 )
 

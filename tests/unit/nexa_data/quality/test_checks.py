@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from nexa_data.datasets.statistics import SplitStatistics
 from nexa_data.errors import ConfigError
 from nexa_data.findings import Severity
