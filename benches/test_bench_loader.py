@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
-
 from nexa_data.loaders.torch_loader import build_loader
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

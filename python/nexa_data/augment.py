@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from nexa_data.config_source import nearest
 from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 from nexa_data.errors import ConfigError, RecordError
+from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -104,7 +105,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def _on_batch(
     function: Any, dataset: SyntheticClassificationDataset, name: str
 ) -> SyntheticClassificationDataset:
-    import torch
+    with needed("torch", "augmentation"):
+        import torch
 
     result = function(dataset.features.clone(), dataset.labels.clone())
     if not (
@@ -122,7 +124,8 @@ def gaussian_noise(
     features: Tensor, labels: Tensor, *, generator: Generator, std: float = 0.1
 ) -> tuple[Tensor, Tensor]:
     """Add independent normal noise of standard deviation `std` to every feature."""
-    import torch
+    with needed("torch", "augmentation"):
+        import torch
 
     noise = torch.randn(features.shape, generator=generator, dtype=features.dtype)
     return features.add_(noise, alpha=std), labels
@@ -132,7 +135,8 @@ def feature_dropout(
     features: Tensor, labels: Tensor, *, generator: Generator, p: float = 0.1
 ) -> tuple[Tensor, Tensor]:
     """Set each feature to zero with probability `p`; the others keep their value."""
-    import torch
+    with needed("torch", "augmentation"):
+        import torch
 
     return features.masked_fill_(torch.rand(features.shape, generator=generator) < p, 0.0), labels
 
@@ -169,7 +173,8 @@ class _BatchChain:
     def __call__(
         self, features: Tensor, labels: Tensor, *, epoch: int, position: int
     ) -> tuple[Tensor, Tensor]:
-        import torch
+        with needed("torch", "augmentation"):
+            import torch
 
         for name, step in self._steps:
             text = f"{self._seed}\0{name}\0{epoch}\0{position}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
-from nexa_data.errors import CatalogError
+from nexa_data.errors import CatalogError, NexaError
 from nexa_data.findings import Finding, Severity, refuses
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nexa_data import _core
 
-__all__ = ["CATALOG_NAME", "ShardCatalog", "ShardRecord"]
+__all__ = ["CATALOG_NAME", "ShardCatalog", "ShardRecord", "is_whole"]
 
 CATALOG_NAME = "catalog.jsonl"
 """Name of the catalog in an artifact."""
@@ -175,6 +175,15 @@ class ShardCatalog:
         """Return the catalog as JSON lines."""
         lines = (json.dumps(shard.as_dict(), ensure_ascii=False) for shard in self.shards)
         return "".join(f"{line}\n" for line in lines).encode()
+
+
+def is_whole(folder: Path) -> bool:
+    """Say whether `folder` has a catalog, and every shard of it with its size: cheap, nothing is read but the catalog."""
+    try:
+        catalog = ShardCatalog.load(folder)
+        return all(shard.path(catalog.root).stat().st_size == shard.bytes for shard in catalog)
+    except (NexaError, OSError):
+        return False
 
 
 def describe(path: Path, findings: Sequence[Finding]) -> str:

@@ -265,7 +265,10 @@ class DataConfig(_Section):
         return [] if uri is None else [uri] if isinstance(uri, str) else list(uri)
 
     def content(self) -> dict[str, Any]:
-        """Return, for the key, what changes the data; settings of the loader are not in it."""
+        """Return, for the key, what changes the data; settings of the loader are not in it.
+
+        Defaults are left out, so that a key that is new here with a default changes nobody's artifacts.
+        """
         kept = {
             "dataset_name",
             "dataset_version",
@@ -276,8 +279,10 @@ class DataConfig(_Section):
             "checks",
             "shards",
         }
-        content = self.model_dump(mode="json", include=kept)
-        content["preprocessing"] = self.preprocessing.model_dump(mode="json", exclude={"label"})
+        content = self.model_dump(mode="json", include=kept, exclude_defaults=True)
+        content["preprocessing"] = self.preprocessing.model_dump(
+            mode="json", exclude={"label"}, exclude_defaults=True
+        )
         content["label"] = self.label_config.model_dump(mode="json")
         return content
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nexa_distill.classify import redact
 from nexa_distill.job import JobReport, run_manifest
 
-from nexa_data.errors import ConfigError, NexaError, RecordError, ValidationRefusedError
+from nexa_data.errors import ConfigError, NexaError
+from nexa_data.outcome import ExitCode, exit_code, terminate_like_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
     from nexa_distill.progress import Progress, ProgressCallback
 
-__all__ = ["JobReport", "main", "run_manifest", "terminate_like_interrupt"]
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_INTERRUPTED = range(5)
+__all__ = ["JobReport", "main", "run_manifest"]
 
 _PROGRESS_EVERY_S = 0.5
 
@@ -45,47 +40,20 @@ def main(*, argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+        return stop.code if isinstance(stop.code, int) else ExitCode.USAGE
     try:
         with terminate_like_interrupt():
             report = _run(arguments)
     except KeyboardInterrupt:
         _say("interrupted: what was answered is kept; run the same command again to go on")
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:
         if arguments.debug:
             raise
         _say(f"error: {_one_line(error)}")
-        return _exit_code(error)
+        return exit_code(error)
     _print(json.dumps(report.as_dict(), ensure_ascii=False) if arguments.json else _text(report))
-    return EXIT_OK
-
-
-@contextmanager
-def terminate_like_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C inside the block, so that a scheduler's stop is resumable too.
-
-    A handler that was there is called first and put back at the end. Does nothing beside the main thread.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.getsignal(signal.SIGTERM)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if callable(previous):
-            previous(number, frame)
-        # The event loop turns SIGINT into an orderly cancellation. A job started with `&` ignores SIGINT.
-        if callable(signal.getsignal(signal.SIGINT)):
-            signal.raise_signal(signal.SIGINT)
-        else:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if previous is None else previous)
+    return ExitCode.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,14 +129,6 @@ def _plan_lines(report: JobReport) -> Iterator[str]:
         for message in messages:
             yield f"  {message['role']}: {message.get('content')}"
     yield "dry run: nothing was sent"
-
-
-def _exit_code(error: Exception) -> int:
-    if isinstance(error, ConfigError):
-        return EXIT_USAGE
-    if isinstance(error, RecordError | ValidationRefusedError):
-        return EXIT_REFUSED
-    return EXIT_FAILED
 
 
 def _one_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nexa_data.artifacts import write_atomic
 from nexa_data.config import load_config
 from nexa_data.console import Bar, bytes_text, show
+from nexa_data.optional import needed
 from nexa_data.steps import Step, prepare, show_steps, staged_copy, validate
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def run_demo(output: Path) -> DemoResult:
 
 
 def _learn(config: Config) -> tuple[tuple[Step, ...], float]:
-    import torch
+    with needed("torch", "the demo"):
+        import torch
 
     from nexa_data.prepare import build_dataloaders
 
@@ -153,7 +155,8 @@ def _load(loader: ShardLoader, started: float) -> Step:
 
 
 def _train(model: nn.Module, loader: ShardLoader) -> Step:
-    import torch
+    with needed("torch", "the demo"):
+        import torch
 
     # Gradient descent with momentum by hand: `torch.optim` would first import torch's compiler, which takes
     # longer than the training.
@@ -177,7 +180,8 @@ def _train(model: nn.Module, loader: ShardLoader) -> Step:
 
 
 def _test(model: nn.Module, loader: ShardLoader) -> tuple[Step, float]:
-    import torch
+    with needed("torch", "the demo"):
+        import torch
 
     right = records = size = 0
     started = time.perf_counter()

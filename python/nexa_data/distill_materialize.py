@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data.artifacts import write_atomic
 from nexa_data.errors import RecordError
+from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,7 +130,9 @@ def _as_classes(value: Any, row: int, n_rows: int) -> np.ndarray[Any, Any]:
 
 def _as_array(value: Any, row: int, what: str) -> tuple[np.ndarray[Any, Any], bool]:
     import numpy as np
-    import torch
+
+    with needed("torch", "a distilled dataset"):
+        import torch
 
     if isinstance(value, torch.Tensor):
         host = value.detach().cpu()

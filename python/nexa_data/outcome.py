@@ -13,6 +13,7 @@ from nexa_data.errors import (
     ConfigError,
     ContentMismatchError,
     NexaError,
+    RecordError,
     ValidationRefusedError,
 )
 
@@ -57,7 +58,7 @@ def exit_code(error: BaseException) -> ExitCode:
         return ExitCode.INTERRUPTED
     if isinstance(error, ConfigError):
         return ExitCode.USAGE
-    if isinstance(error, ValidationRefusedError | CatalogError | ContentMismatchError):
+    if isinstance(error, RecordError | ValidationRefusedError | CatalogError | ContentMismatchError):
         return ExitCode.REFUSED
     return ExitCode.FAILED
 

@@ -15,6 +15,7 @@ from nexa_data.datasets.rows import RowSource, as_row_source
 from nexa_data.datasets.splits import assign_splits
 from nexa_data.errors import ConfigError
 from nexa_data.filters.columns import parse_filters, select_rows
+from nexa_data.optional import needed
 from nexa_data.quality.checks import parse_checks
 from nexa_data.registry import DatasetRegistry, default_registry
 
@@ -139,7 +140,8 @@ class DataPipeline:
         Yields:
             Features (B, …) float32 and labels (B,) int64 or (B, …) float32; the last batch may be shorter.
         """
-        import torch
+        with needed("torch", "a batch of tensors"):
+            import torch
 
         from nexa_data.augment import batch_augmentor
 

@@ -19,7 +19,7 @@ from nexa_data.artifacts import (
     move_latest,
     read_meta,
 )
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog, ShardRecord
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, ShardRecord, is_whole
 from nexa_data.datasets.columns import plan_layout
 from nexa_data.datasets.statistics import SplitStatistics
 from nexa_data.errors import RecordError, ValidationRefusedError
@@ -75,13 +75,13 @@ def _destination(pipeline: DataPipeline, key: str) -> Path:
 
 
 def find_dataset(pipeline: DataPipeline) -> ArtifactMeta | None:
-    """Return the published dataset of exactly this config and source, or None."""
+    """Return the published dataset of exactly this config and source, or None if it isn't there or lost shards."""
     key = dataset_key(pipeline, DATASET_KIND)
     folder = _destination(pipeline, key)
     if not is_complete(folder):
         return None
     meta = read_meta(folder)
-    return meta if meta.labels.get("key") == key else None
+    return meta if meta.labels.get("key") == key and is_whole(folder) else None
 
 
 def _writer(pipeline: DataPipeline, kind: str) -> ArtifactWriter:
@@ -127,6 +127,9 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
     """
     with _writer(pipeline, DATASET_KIND) as writer:
         meta = writer.existing()
+        if meta is not None and not is_whole(meta.path):
+            _log.warning("%s has lost or changed shards since it was prepared; preparing it again", meta.uri)
+            meta = None
         if meta is None:
             try:
                 meta = _build(pipeline, writer, progress)
@@ -172,7 +175,8 @@ def _build(
     (writer.path / CATALOG_NAME).write_bytes(catalog.dumps())
     if pipeline.from_files and dataset_key(pipeline, DATASET_KIND) != writer.labels["key"]:
         raise RecordError(
-            f"{pipeline.source.where}: a file changed while it was read", remedy="run again once its writer is done"
+            f"{pipeline.source.where}: a file changed while it was read",
+            remedy="run again once its writer is done",
         )
     _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
     _write_json(writer.path / SUMMARY_NAME, _summary(pipeline, statistics, findings))
@@ -208,7 +212,7 @@ class _SplitOutput:
         self._labels.append(part.labels)
         self._held += len(part.labels)
         limit = self._rows_per_shard(part)
-        while self._held >= limit:
+        if self._held >= limit:
             self._write(limit)
 
     def close(self) -> list[ShardRecord]:
@@ -222,15 +226,21 @@ class _SplitOutput:
         return max(1, min(shards.rows or shards.bytes, shards.bytes // record))
 
     def _write(self, rows: int) -> None:
+        """Write shards of `rows` rows as long as that many are held; the rest stays."""
+        features, labels = np.concatenate(self._features), np.concatenate(self._labels)
+        first = 0
+        for first in range(0, self._held - rows + 1, rows):
+            self._write_shard(features[first : first + rows], labels[first : first + rows])
+        self._features, self._labels = [features[first + rows :]], [labels[first + rows :]]
+        self._held -= first + rows
+
+    def _write_shard(self, features: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> None:
         from nexa_data import _core
 
-        features, labels = np.concatenate(self._features), np.concatenate(self._labels)
         uri = f"shards/{self.split}-{len(self._shards):05d}.arrow"
-        columns = [_column("features", features[:rows]), _column("label", labels[:rows])]
-        size, checksum = _core.write_shard(self.folder / uri, columns, rows)
-        self._shards.append(ShardRecord(uri, self.split, size, rows, checksum))
-        self._features, self._labels = [features[rows:]], [labels[rows:]]
-        self._held -= rows
+        columns = [_column("features", features), _column("label", labels)]
+        size, checksum = _core.write_shard(self.folder / uri, columns, len(labels))
+        self._shards.append(ShardRecord(uri, self.split, size, len(labels), checksum))
 
 
 def _column(name: str, values: npt.NDArray[Any]) -> tuple[str, str, list[int], npt.NDArray[np.uint8]]:

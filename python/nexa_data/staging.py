@@ -21,12 +21,11 @@ from nexa_data.artifacts import (
     is_complete,
     read_meta,
 )
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog, describe
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, describe, is_whole
 from nexa_data.errors import (
     CatalogError,
     ConfigError,
     ContentMismatchError,
-    NexaError,
     ShardNotFoundError,
     StagingError,
 )
@@ -37,8 +36,9 @@ if TYPE_CHECKING:
 
     from nexa_data import _core
     from nexa_data.catalog import ShardRecord
+    from nexa_data.config import Config
 
-__all__ = ["STAGED_KIND", "stage_catalog"]
+__all__ = ["STAGED_KIND", "stage_catalog", "staged_folder"]
 
 _log = logging.getLogger(__name__)
 
@@ -106,9 +106,16 @@ def stage_catalog(
         destination, kind=STAGED_KIND, inputs={"catalog": str(catalog.path)}, labels=labels
     ) as writer:
         existing = writer.existing()
-        if existing is not None and _is_whole(existing):
+        if existing is not None and is_whole(existing.path):
             return existing
+        if existing is not None:
+            _log.warning("%s has lost or changed shards since it was staged; staging it again", existing.uri)
         return _stage(catalog, jobs, writer, algorithm, threads, direct=direct, progress=progress)
+
+
+def staged_folder(config: Config, prepared: ArtifactMeta) -> Path:
+    """Return where the staged copy of `prepared` lies in the config's `cache_dir`."""
+    return Path(config.data.cache_dir or "").expanduser() / f"{config.data.dataset_name}-{prepared.path.name}"
 
 
 def _check_algorithm(algorithm: str) -> None:
@@ -173,17 +180,6 @@ def _labels(catalog: ShardCatalog, jobs: Sequence[_Job]) -> dict[str, str]:
         if "key" in meta.labels:
             labels["source_key"] = meta.labels["key"]
     return labels
-
-
-def _is_whole(meta: ArtifactMeta) -> bool:
-    try:
-        catalog = ShardCatalog.load(meta.path)
-        whole = all(shard.path(meta.path).stat().st_size == shard.bytes for shard in catalog)
-    except (NexaError, OSError):
-        whole = False
-    if not whole:
-        _log.warning("%s has lost or changed shards since it was staged; staging it again", meta.uri)
-    return whole
 
 
 def _stage(

@@ -154,7 +154,7 @@ def staged_copy(config: Config, prepared: ArtifactMeta) -> tuple[ArtifactMeta, S
     Raises:
         ArtifactError: The config has no `data.cache_dir`.
     """
-    from nexa_data.loaders.artifact import staged_folder
+    from nexa_data.staging import staged_folder
 
     if config.data.cache_dir is None:
         raise ArtifactError(f"{config.origin} has no data.cache_dir", remedy="set it to a local folder")

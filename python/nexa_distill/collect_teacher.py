@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import FORMAT_VERSION, ArtifactWriter, digest_text, is_complete, read_meta
 from nexa_data.errors import ConfigError, TeacherError
+from nexa_data.optional import needed
 
 from nexa_distill.ask import ask_all
 from nexa_distill.journal import AnswerJournal
@@ -135,7 +136,8 @@ async def collect_teacher_async(
 
 
 def _check_client(client: object) -> None:
-    import openai
+    with needed("openai", "teacher collection"):
+        import openai
 
     if not isinstance(client, openai.AsyncOpenAI):
         raise ConfigError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nexa_data.errors import ConfigError
+from nexa_data.optional import needed
 
 from nexa_distill.collect_teacher import TeacherRequest, collect_teacher
 from nexa_distill.inputs import Inputs
@@ -182,7 +183,8 @@ def _report(job: _Job) -> JobReport:
 
 
 def _client(job: _Job) -> AsyncOpenAI:
-    import openai
+    with needed("openai", "teacher collection"):
+        import openai
 
     key = _setting(job.env, "OPENAI_API_KEY")
     if key is None and not _is_loopback(job.base_url):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexa_data.errors import RecordError, ShardNotFoundError
+from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -133,13 +134,15 @@ class _SoftTargets:
     skip: bool
 
     def probabilities(self) -> Iterator[Tensor]:
-        import torch
+        with needed("torch", "reading soft targets"):
+            import torch
 
         for _, probs, _ in self._rows():
             yield torch.tensor(probs, dtype=torch.float32)
 
     def targets(self) -> Iterator[Tensor]:
-        import torch
+        with needed("torch", "reading soft targets"):
+            import torch
 
         places = {label.lstrip(" "): index for index, label in enumerate(self.labels)}
         for row, probs, value in self._rows():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nexa_data.errors import MissingDependencyError
+from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from nexa_data.config import DataConfig
@@ -24,12 +24,7 @@ def build(data: DataConfig) -> dict[str, Any]:
         MissingDependencyError: scikit-learn isn't installed.
     """
     del data
-    try:
+    with needed("scikit-learn", "the dataset 'digits'", install="nexa-data[demo]"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the dataset 'digits' comes with scikit-learn, which isn't installed",
-            remedy="pip install 'nexa-data[demo]'",
-        ) from error
     features, labels = load_digits(return_X_y=True)
     return {"features": (features / _LARGEST_PIXEL).astype("float32"), "label": labels}

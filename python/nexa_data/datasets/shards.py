@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-import torch
-from torch.utils.data import Dataset
-
 from nexa_data import _core
-from nexa_data.artifacts import read_meta
+from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.catalog import ShardCatalog
 from nexa_data.errors import CatalogError, ConfigError, RecordError
+from nexa_data.optional import needed
+
+with needed("torch", "ShardDataset"):
+    import torch
+    from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,15 +192,16 @@ class ShardDataset(Dataset[Any]):
         """Bytes of a record over all columns."""
         return self._assembler.record_bytes
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Hash of the artifact; for a bare catalog, its shards' names and records."""
-        if (self.folder / "meta.json").is_file():
+        """Hash of the artifact; for a bare catalog, of its shards' checksums, or names and records without."""
+        if is_complete(self.folder):
             meta = read_meta(self.folder)
             return meta.labels.get("source_hash", meta.hash)
         from nexa_data.artifacts import digest_text
 
-        return digest_text(*(f"{path.name}:{records}" for path, records in self._shards))
+        shards = ShardCatalog.load(self.folder).of(self.split)
+        return digest_text(*(shard.checksum or f"{shard.uri}:{shard.records}" for shard in shards))
 
     def __getitem__(self, index: int | Sequence[int]) -> Batch:
         if isinstance(index, BatchRequest):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from nexa_data.errors import ConfigError, RecordError
+from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,8 @@ class SyntheticClassificationDataset:
 
     @cached_property
     def _tensors(self) -> tuple[Tensor, Tensor]:
-        import torch
+        with needed("torch", "a dataset of tensors"):
+            import torch
 
         features, labels = zip(*self.blocks(), strict=True)
         return torch.from_numpy(np.concatenate(features)), torch.from_numpy(np.concatenate(labels))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
 from nexa_data.publishing import DATASET_KIND, find_dataset, publish_dataset
-from nexa_data.staging import stage_catalog
+from nexa_data.staging import stage_catalog, staged_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nexa_data.artifacts import ArtifactMeta
     from nexa_data.config import Config
     from nexa_data.pipeline import DataPipeline
@@ -63,11 +64,6 @@ def _prepared(pipeline: DataPipeline) -> ArtifactMeta | None:
 def _same_config(meta: ArtifactMeta, config: Config) -> bool:
     there, here = meta.inputs.get("config"), config.data.content()
     return json.dumps(there, sort_keys=True) == json.dumps(here, sort_keys=True)
-
-
-def staged_folder(config: Config, prepared: ArtifactMeta) -> Path:
-    """Return where the staged copy of `prepared` lies in `data.cache_dir`."""
-    return Path(config.data.cache_dir or "").expanduser() / f"{config.data.dataset_name}-{prepared.path.name}"
 
 
 def _staged(config: Config, prepared: ArtifactMeta, *, distributed: bool) -> Path:

@@ -148,3 +148,5 @@ class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
         self.dataset = dataset
         self.num_replicas = plan.world_size
         self.rank = plan.rank
+        self.num_samples = len(self)
+        self.total_size = self.num_samples * plan.world_size

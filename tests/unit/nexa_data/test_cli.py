@@ -360,7 +360,7 @@ def test_distill_materialize_writes_the_dataset(nexa: Any, tmp_path: Path) -> No
     source = tmp_path / "teacher_outputs.parquet"
     pq.write_table(table.replace_schema_metadata({b"nexa.labels": b'["A", "B"]'}), source)
     code, out, err = nexa("distill", "materialize", source, tmp_path / "out", "--label-column", "truth")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert "row 2" in err
     arguments = (source, tmp_path / "out", "--label-column", "truth", "--skip-missing", "--json")
     code, out, _ = nexa("distill", "materialize", *arguments)

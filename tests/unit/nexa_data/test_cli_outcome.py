@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         (ArtifactError("x"), 1),
         (MissingDependencyError("x"), 1),
         (OSError("x"), 1),
-        (RecordError("x"), 1),
+        (RecordError("x"), 3),
         (RuntimeError("x"), 1),
         (ShardNotFoundError("x"), 1),
         (StagingError("x"), 1),
@@ -109,8 +109,6 @@ def test_a_process_that_ignores_ctrl_c_is_terminated_all_the_same() -> None:
 
 
 def test_nested_blocks_interrupt_once() -> None:
-    from nexa_data.data_generation_job import terminate_like_interrupt as inner
-
     interrupts: list[int] = []
 
     def counting(number: int, frame: FrameType | None) -> None:
@@ -119,7 +117,7 @@ def test_nested_blocks_interrupt_once() -> None:
 
     before = signal.signal(signal.SIGINT, counting)
     try:
-        with terminate_like_interrupt(), inner():
+        with terminate_like_interrupt(), terminate_like_interrupt():
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -94,6 +94,27 @@ def test_a_second_run_reuses_the_artifact_without_touching_it(small_config: dict
     assert names(store(small_config)) == {first.path.name, "latest"}
 
 
+@pytest.mark.parametrize("harm", ["remove", "truncate"])
+def test_an_artifact_that_lost_a_shard_is_prepared_again(small_config: dict[str, Any], harm: str) -> None:
+    from nexa_data.loaders.torch_loader import build_loader
+
+    first = prepare_from_config(small_config)
+    for again in (
+        prepare_from_config,
+        lambda config: read_meta(build_loader(config, "train").dataset.folder),
+    ):  # type: ignore[attr-defined]
+        shard = next((first.path / "shards").glob("train-*"))
+        if harm == "remove":
+            shard.unlink()
+        else:
+            shard.write_bytes(shard.read_bytes()[:-1])
+        with pytest.raises(ArtifactError, match="was changed"):
+            verify_artifact(first.path)
+        assert again(small_config).hash == first.hash
+        verify_artifact(first.path)
+    assert names(store(small_config)) == {first.path.name, "latest"}
+
+
 def test_a_changed_config_makes_a_new_version_beside_and_latest_follows(small_config: dict[str, Any]) -> None:
     first = prepare_from_config(small_config)
     small_config["data"]["preprocessing"]["seed"] = 1

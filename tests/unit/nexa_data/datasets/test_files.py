@@ -182,6 +182,35 @@ def test_types_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
         rows_of(str(tmp_path))
 
 
+def test_a_large_csv_is_streamed_and_gives_the_same_rows(
+    tmp_path: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_csv(table, tmp_path / "t.csv")
+    whole = rows_of(str(tmp_path / "t.csv"))
+    monkeypatch.setattr("nexa_data.datasets.files._WHOLE_CSV_BYTES", 10)
+    assert rows_of(str(tmp_path / "t.csv")) == whole
+    (tmp_path / "t.csv").write_text("x,label\n1,2,3\n")
+    with pytest.raises(RecordError, match=r"t\.csv"):
+        rows_of(str(tmp_path / "t.csv"))
+
+
+def test_a_file_without_rows_among_others_changes_nothing(tmp_path: Path, table: pa.Table) -> None:
+    to_csv(table, tmp_path / "b.csv")
+    whole = rows_of(str(tmp_path))
+    for name in ("a.csv", "c.csv"):
+        (tmp_path / name).write_text("a,b,kind\n")
+    assert rows_of(str(tmp_path)) == whole
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_file_that_is_not_of_the_configs_format_is_refused(
+    tmp_path: Path, table: pa.Table, form: str
+) -> None:
+    to_csv(table, tmp_path / "t.csv")
+    with pytest.raises(RecordError, match=r"t\.csv: can't be read"):
+        rows_of(str(tmp_path / "t.csv"), form=form)
+
+
 def test_the_format_of_the_config_wins_over_name_and_content(tmp_path: Path) -> None:
     (tmp_path / "x.dat").write_text("x,label\n1,0\n")
     with pytest.raises(RecordError, match=r"x\.dat"):

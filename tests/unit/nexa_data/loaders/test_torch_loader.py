@@ -379,6 +379,16 @@ def test_a_pickled_dataset_gives_the_same_records(base: dict[str, Any]) -> None:
     assert ids(twin[request] for request in requests) == ids(build_loader(base, "train"))
 
 
+def test_a_pickled_dataset_augments_as_before(base: dict[str, Any]) -> None:
+    config = having(base, augmentations=[{"gaussian_noise": {"std": 2.0}}])
+    loader: Any = build_loader(config, "train")
+    twin = pickle.loads(pickle.dumps(loader.dataset))  # noqa: S301 (our own)
+    requests = pickle.loads(pickle.dumps(list(loader.sampler)))  # noqa: S301 (our own)
+    again = build_loader(config, "train")
+    for request, (features, _) in zip(requests, again, strict=True):
+        assert torch.equal(twin[request][0], features)
+
+
 def _in_another_process(dataset: Any, requests: Any, answer: Any) -> None:
     digest = hashlib.sha256()
     for request in requests:
@@ -446,6 +456,8 @@ def test_a_bare_catalog_of_arrow_shards_is_a_dataset(base: dict[str, Any], tmp_p
     (tmp_path / "catalog.jsonl").write_text("".join(f'{{"uri": "{name}"}}\n' for name in names))
     dataset = ShardDataset(tmp_path, "anything")
     assert ids([dataset[list(range(len(dataset)))]]) == ids(build_loader(base, "test"))
+    (tmp_path / "meta.json").write_text("somebody else's")
+    assert ShardDataset(tmp_path, "anything").fingerprint == dataset.fingerprint != ""
     with pytest.raises(CatalogError, match="no split 'nope'"):
         ShardDataset(source, "nope")
 
