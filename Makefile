@@ -75,7 +75,7 @@ lint: $(BUILD_STAMP) ## Check style, types, floors and stubs
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest nexa_data._core --mypy-config-file pyproject.toml
 	$(BIN)/lint-imports
-	if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo 'cargo-deny is not installed: its rules (deny.toml) were not checked'; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo 'cargo-deny is not installed: its rules (deny.toml) were not checked'; fi
 
 .PHONY: format
 format: $(BUILD_STAMP) ## Format everything
