@@ -38,12 +38,19 @@ def dataset_folder(pipeline: DataPipeline, *, distributed: bool) -> Path:
         if distributed:
             raise ArtifactError(
                 f"the dataset of {config.origin} is not prepared, and this process is one of several",
-                remedy=f"run `nexa-data run {config.origin}` once before the job starts",
+                remedy=f"{_command(config)} once before the job starts",
             )
         prepared = publish_dataset(pipeline)
     if config.data.cache_dir is None:
         return prepared.path
     return _staged(config, prepared, distributed=distributed)
+
+
+def _command(config: Config) -> str:
+    """Return what a person does to prepare and stage: a command for a file, a call for a config in memory."""
+    if config.origin.startswith("<"):
+        return "call build_loader in a process of its own"
+    return f"run `nexa-data run {config.origin}`"
 
 
 def _prepared(pipeline: DataPipeline) -> ArtifactMeta | None:
@@ -72,10 +79,10 @@ def _staged(config: Config, prepared: ArtifactMeta, *, distributed: bool) -> Pat
         return folder
     if distributed:
         _log.warning(
-            "%s is not staged to %s; reading it where it is (`nexa-data run %s` on each node stages it)",
+            "%s is not staged to %s; reading it where it is (%s on each node, and it is staged)",
             prepared.uri,
             folder,
-            config.origin,
+            _command(config),
         )
         return prepared.path
     try:
