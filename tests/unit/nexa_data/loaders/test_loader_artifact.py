@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,8 +32,12 @@ def test_alone_it_prepares_what_is_missing_and_reuses_what_is_there(small_config
 def test_in_a_distributed_run_it_never_prepares_but_says_the_command(
     small_config: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ArtifactError, match=r"not prepared.*nexa-data run"):
+    with pytest.raises(ArtifactError, match=r"not prepared.*call build_loader in a process of its own"):
         build_loader(small_config, "train", rank=1, world_size=2)
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(small_config))
+    with pytest.raises(ArtifactError, match=rf"not prepared.*`nexa-data run {re.escape(str(file))}`"):
+        build_loader(file, "train", rank=1, world_size=2)
     assert not (tmp_path / "runs").exists()
     prepare_from_config(small_config)
     assert folder_of(small_config, rank=1, world_size=2) == prepare_from_config(small_config).path
