@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -20,11 +19,6 @@ Collect = Callable[..., Any]
 Make = Callable[..., Any]
 
 PYTHON = Path(__file__).parents[3] / "python"
-needs_core = pytest.mark.skipif(
-    importlib.util.find_spec("nexa_data._core") is None,
-    reason="replacing an artifact needs the built extension",
-)
-
 _COLLECT = """
 import sys
 from pathlib import Path
@@ -138,7 +132,6 @@ def test_more_rows_other_columns_and_other_order_reuse_what_an_interrupted_run_a
     assert [row["name"] for row in outputs(tmp_path / "out")] == [f"row {row}" for row in range(7, -1, -1)]
 
 
-@needs_core
 def test_failed_rows_of_a_published_artifact_are_asked_again_and_no_others(
     server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path
 ) -> None:
@@ -149,7 +142,6 @@ def test_failed_rows_of_a_published_artifact_are_asked_again_and_no_others(
     assert {row["status"] for row in outputs(tmp_path / "out")} == {"ok"}
 
 
-@needs_core
 def test_a_published_artifact_is_extended_without_asking_for_its_rows_again(
     server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path
 ) -> None:
@@ -159,7 +151,6 @@ def test_a_published_artifact_is_extended_without_asking_for_its_rows_again(
     assert [row["teacher_output"] for row in outputs(tmp_path / "out")] == [f"P{row}" for row in range(9)]
 
 
-@needs_core
 def test_another_label_set_is_computed_from_the_answers_that_are_there(
     server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path
 ) -> None:
