@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 
+use crate::store::OpenShard;
 use crate::{BatchError, Order, Store};
 
 /// Which records a batch holds, in which order.
@@ -39,7 +40,11 @@ impl Rows {
     #[inline]
     fn record(&self, at: usize) -> u64 {
         match self {
-            Self::Ordered { order, start, .. } => order.record((start + at as u64) % order.len()),
+            Self::Ordered { order, start, .. } => {
+                let position = start + at as u64;
+                // A division for each record would cost as much as its copy.
+                order.record(if position < order.len() { position } else { position % order.len() })
+            }
             Self::Listed(records) => records[at],
         }
     }
@@ -83,39 +88,40 @@ impl Assembler {
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
-        let mut places = Vec::with_capacity(len);
-        let mut shards: Vec<(usize, &_)> = Vec::new();
-        for at in 0..len {
-            let record = rows.record(at);
-            if record >= self.store.len() {
-                return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
-            }
-            places.push(self.store.locate(record));
-        }
-        // Neighbours in a batch often share a shard: look it up once a run, not once a record and column.
-        for &(shard, _) in &places {
-            if shards.last().is_none_or(|&(last, _)| last != shard) {
-                shards.push((shard, self.store.shard(shard)?));
-            }
-        }
+        let found = self.find(rows)?;
         let columns = self.store.columns().iter().enumerate().map(|(column, spec)| {
             let width = spec.row_bytes;
             let bytes = width.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
             let mut buffer = self.pool.take(bytes)?;
-            if width > 0 {
-                let mut runs = shards.iter();
-                let mut current = runs.next();
-                for (target, &(shard, row)) in buffer.chunks_exact_mut(width).zip(&places) {
-                    if current.is_some_and(|&(number, _)| number != shard) {
-                        current = runs.next();
-                    }
-                    if let Some((_, open)) = current {
-                        target.copy_from_slice(open.row(column, row));
-                    }
-                }
+            for (target, &(shard, row)) in buffer.chunks_exact_mut(width).zip(&found) {
+                target.copy_from_slice(shard.row(column, row));
             }
             Ok(buffer)
         });
         Ok(BatchBuffers { rows: len, columns: columns.collect::<Result<_, BatchError>>()? })
+    }
+
+    /// Find shard and row of each record, and have the memory system fetch the rows of the first column, the widest
+    /// as a rule, while the next records are worked out.
+    fn find(&self, rows: &Rows) -> Result<Vec<(&OpenShard, usize)>, BatchError> {
+        let mut found = Vec::with_capacity(rows.len());
+        let mut last: Option<(usize, &OpenShard)> = None;
+        for at in 0..rows.len() {
+            let record = rows.record(at);
+            if record >= self.store.len() {
+                return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
+            }
+            let (number, row) = self.store.locate(record);
+            let shard = match last {
+                Some((same, shard)) if same == number => shard,
+                _ => self.store.shard(number)?,
+            };
+            last = Some((number, shard));
+            if !self.store.columns().is_empty() {
+                nexa_io::prefetch(shard.row(0, row));
+            }
+            found.push((shard, row));
+        }
+        Ok(found)
     }
 }
