@@ -310,8 +310,9 @@ def _labels(rows: RowBatch, layout: Layout, data: DataConfig) -> npt.NDArray[Any
     wrong = (labels < 0) if bound is None else (labels < 0) | (labels >= bound)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        allowed = "0 or more" if bound is None else f"0 to {bound - 1}"
         raise RecordError(
-            f"{_place(rows, row)}: label {labels[row]} is out of range (class ids are 0 … {'' if bound is None else bound - 1})",
+            f"{_place(rows, row)}: label {labels[row]} is out of range (class ids are {allowed})",
             remedy="correct it, raise preprocessing.num_classes, or map it by preprocessing.label_map",
         )
     return labels
