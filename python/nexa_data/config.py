@@ -74,6 +74,17 @@ _Version = Annotated[
 ]
 
 
+def _not_yet(*values: str) -> BeforeValidator:
+    """Refuse values (without any: every value but null) that are known, but that this version doesn't serve."""
+
+    def refuse(value: object) -> object:
+        if value in values or (not values and value is not None):
+            raise ValueError("known, but not served by this version; leave it out")
+        return value
+
+    return BeforeValidator(refuse)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -178,15 +189,17 @@ class BatchConfig(_Section):
     """`tuple`: `(features, labels)`; `dict`: by column name."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
-    tail: Literal["drop", "keep", "repeat"] | None = None
+    tail: Annotated[Literal["drop", "keep", "repeat"] | None, _not_yet("pad")] = None
     """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
 
 
 class OrderConfig(_Section):
     """The order of an epoch."""
 
-    mode: Literal["full", "none"] = "full"
+    mode: Annotated[Literal["full", "none"], _not_yet("block")] = "full"
     """`full`: a permutation of all records; `none`: as stored. It holds for train; other splits are never shuffled."""
+    window: Annotated[None, _not_yet()] = None
+    """Blocks that are mixed by mode `block`, which this version doesn't serve."""
 
 
 class DataConfig(_Section):
@@ -230,7 +243,9 @@ class DataConfig(_Section):
     """Order of an epoch."""
     shards: ShardConfig = ShardConfig()
     """Size of a shard."""
-    on_error: Literal["fail"] = "fail"
+    mixture: Annotated[None, _not_yet()] = None
+    """Several datasets in one loader; not served by this version."""
+    on_error: Annotated[Literal["fail"], _not_yet("skip", "quarantine")] = "fail"
     """What a broken record does: `fail` ends the run before anything is published."""
     cache_dir: _Path | None = None
     """Local folder that loaders stage the dataset to and read it from, for example `${oc.env:SLURM_TMPDIR,null}`."""
