@@ -130,7 +130,7 @@ def digest_text(*parts: str) -> str:
 def _payload(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in _NOT_PAYLOAD and not Path(name).name.startswith("."):
+        if path.is_file() and name not in _NOT_PAYLOAD and not name.startswith("."):
             yield name, path
 
 
@@ -273,7 +273,7 @@ class ArtifactWriter:
         labels: Labels; `key` decides about resuming and reuse.
 
     Raises:
-        ArtifactError: The destination is a foreign non-empty folder or a file.
+        ArtifactError: The destination is a file, a foreign non-empty folder, or an artifact of another kind.
 
     Example:
         >>> import tempfile
@@ -347,7 +347,8 @@ class ArtifactWriter:
         Returns:
             The meta data that was stored.
         """
-        for path in self.path.rglob(".*"):
+        # Journals lie at the top; a shard further down may have any name.
+        for path in self.path.glob(".*"):
             if path.is_file():
                 path.unlink()
         digest, size = payload_hash(self.path, digests)
@@ -404,7 +405,14 @@ class ArtifactWriter:
             return
         if not self.destination.is_dir():
             raise ArtifactError(f"{self.destination} is a file", remedy="name a folder")
-        if not is_complete(self.destination) and any(self.destination.iterdir()):
+        if is_complete(self.destination):
+            kind = read_meta(self.destination).kind
+            if kind != self.kind:
+                raise ArtifactError(
+                    f"{self.destination} is an artifact of kind {kind} and not to be replaced by one of kind {self.kind}",
+                    remedy="name another folder; nothing was touched",
+                )
+        elif any(self.destination.iterdir()):
             raise ArtifactError(
                 f"{self.destination} holds files that are not an artifact of nexa-data",
                 remedy="name an empty or new folder; nothing was touched",

@@ -166,11 +166,6 @@ class ShardCatalog:
             shard.records or 0 for shard in self.shards if split is None or shard.split in {split, None}
         )
 
-    @property
-    def total_bytes(self) -> int:
-        """Sum of the shards' sizes as the catalog says."""
-        return sum(shard.bytes or 0 for shard in self.shards)
-
     def dumps(self) -> bytes:
         """Return the catalog as JSON lines."""
         lines = (json.dumps(shard.as_dict(), ensure_ascii=False) for shard in self.shards)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,11 +80,6 @@ class DataPipeline:
             )
         if not self.from_files and self.config.data.dataset_name not in registry:
             registry.builder(self.config.data.dataset_name)  # raises, and lists the known
-
-    @classmethod
-    def from_config(cls, config: Path | str | Mapping[str, Any] | Config) -> Self:
-        """Make a pipeline; the same as calling the class."""
-        return cls(config)
 
     @property
     def from_files(self) -> bool:

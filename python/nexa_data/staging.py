@@ -95,7 +95,7 @@ def stage_catalog(
         ContentMismatchError: A shard's size or digest is not the catalog's. The bad copy is removed; what was
             copied well stays for the next run.
         StagingError: Not enough space, not writable, or a device's error.
-        ArtifactError: The destination holds files of somebody else.
+        ArtifactError: The destination holds files of somebody else, or an artifact that wasn't staged.
     """
     _check_algorithm(algorithm)
     catalog = _checked(Path(catalog_path))

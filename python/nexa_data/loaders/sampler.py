@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from nexa_data.loaders.plan import BatchPlan
 
 __all__ = ["DistributedShardSampler", "ShardSampler"]
-
-_log = logging.getLogger(__name__)
 
 _STATE_VERSION = 1
 _PREFETCH_BYTES = 64 * 1024 * 1024
@@ -42,7 +39,7 @@ class ShardSampler(Sampler[BatchRequest]):
     """
 
     def __init__(self, dataset: ShardDataset, plan: BatchPlan, *, seed: int, shuffle: bool) -> None:
-        self.dataset_ = dataset
+        self._dataset = dataset
         self.plan = plan
         self.seed = seed
         self.shuffle = shuffle
@@ -66,12 +63,12 @@ class ShardSampler(Sampler[BatchRequest]):
         submitted = 0
         for number in range(total):
             while submitted < min(total, number + depth):
-                ahead.append(self.dataset_.submit(order, native, *self.plan.slice(first, submitted)))
+                ahead.append(self._dataset.submit(order, native, *self.plan.slice(first, submitted)))
                 submitted += 1
             request = ahead.popleft()
             self._consumed = self.plan.consumed(first, number + 1)
             yield request
-        self._finish()
+        self._consumed = self.plan.records
 
     def _next_epoch(self) -> None:
         if self._started:
@@ -81,14 +78,11 @@ class ShardSampler(Sampler[BatchRequest]):
             self._consumed = 0
         self._started = True
 
-    def _finish(self) -> None:
-        self._consumed = self.plan.records
-
     def _end(self) -> int:
         return self.plan.consumed(self._first, self.plan.batches(self._first))
 
     def _depth(self) -> int:
-        batch = max(self.dataset_.record_bytes * self.plan.global_batch // self.plan.world_size, 1)
+        batch = max(self._dataset.record_bytes * self.plan.global_batch // self.plan.world_size, 1)
         return max(2, min(_MOST_AHEAD, _PREFETCH_BYTES // batch))
 
     def set_epoch(self, epoch: int) -> None:
@@ -102,7 +96,7 @@ class ShardSampler(Sampler[BatchRequest]):
         return {
             "version": _STATE_VERSION,
             "order_version": _core.ORDER_VERSION,
-            "fingerprint": self.dataset_.fingerprint,
+            "fingerprint": self._dataset.fingerprint,
             "records": self.plan.records,
             "seed": self.seed,
             "shuffle": self.shuffle,

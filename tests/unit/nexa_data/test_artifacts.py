@@ -221,11 +221,19 @@ def test_what_a_failure_left_is_there_for_the_same_key_and_gone_for_another(tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_existing_is_only_what_has_our_kind_and_key(tmp_path: Path) -> None:
+def test_existing_is_only_what_has_our_key(tmp_path: Path) -> None:
     meta = publish(tmp_path / "out", {"x": b"1"}, key="k")
-    for kind, key, found in (("demo", "k", meta), ("demo", "l", None), ("other", "k", None)):
-        with ArtifactWriter(tmp_path / "out", kind=kind, labels={"key": key}) as writer:
+    for key, found in (("k", meta), ("l", None)):
+        with ArtifactWriter(tmp_path / "out", kind="demo", labels={"key": key}) as writer:
             assert writer.existing() == found
+
+
+def test_an_artifact_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
+    meta = publish(tmp_path / "out", {"x": b"1"}, key="k")
+    with pytest.raises(ArtifactError, match="of kind demo and not to be replaced by one of kind other"):
+        ArtifactWriter(tmp_path / "out", kind="other", labels={"key": "k"}).__enter__()
+    assert verify_artifact(tmp_path / "out") == meta
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def _write_in_turn(destination: str, mark: int, entered: Any, barrier: Any) -> None:

@@ -59,10 +59,6 @@ def test_a_wrong_rule_fails_before_any_row_is_read(key: str) -> None:
         DataPipeline({"data": {"dataset_name": "synthetic", key: [{"nonsense": 1}]}})
 
 
-def test_from_config_is_the_same_as_calling(small_config: dict[str, Any]) -> None:
-    assert DataPipeline.from_config(small_config).config == DataPipeline(small_config).config
-
-
 def test_batches_are_all_records_of_the_split_in_order(small_config: dict[str, Any]) -> None:
     pipeline = DataPipeline(small_config)
     for split in ("train", "validation", "test"):

@@ -426,3 +426,29 @@ def test_relative_paths_are_taken_from_the_working_directory(
     meta = stage_catalog_to_nvme(Plain(source.name), Plain("out"))
     assert meta.path == tmp_path / "out"
     assert read_meta(tmp_path / "out") == meta
+
+
+def test_a_shard_whose_name_begins_with_a_dot_is_staged_like_any_other(tmp_path: Path) -> None:
+    folder = tmp_path / "hidden"
+    (folder / ".deep").mkdir(parents=True)
+    contents = {".a.bin": b"a" * 10, ".deep/.b.bin": b"b" * 20, "c.bin": b"c" * 30}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    write_lines(folder, [{"uri": name} for name in contents])
+    meta = stage_catalog_to_nvme(folder / "catalog.jsonl", tmp_path / "staged")
+    assert {name: (meta.path / "shards" / name).read_bytes() for name in contents} == contents
+    (meta.path / "shards/.a.bin").chmod(0o644)
+    (meta.path / "shards/.a.bin").write_bytes(b"z" * 10)
+    with pytest.raises(ArtifactError, match="changed after it was published"):
+        verify_artifact(meta.path)
+
+
+def test_a_prepared_dataset_is_never_replaced_by_a_staged_one(
+    source: Path, small_config: dict[str, Any]
+) -> None:
+    prepared = prepare_from_config(small_config)
+    with pytest.raises(
+        ArtifactError, match=r"kind dataset and not to be replaced by one of kind staged-dataset"
+    ):
+        stage_catalog_to_nvme(source / "catalog.jsonl", prepared.path)
+    assert verify_artifact(prepared.path) == prepared

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import hashlib
 import multiprocessing
 import pickle
@@ -23,30 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 N, F = 150, 4
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return a config whose dataset is prepared already: 150 records of train, a few of the others."""
-    folder = tmp_path_factory.mktemp("loader")
-    features = np.arange((N + 40) * F, dtype=np.float32).reshape(-1, F)
-    rows = [
-        "a,b,c,d,part,label",
-        *(",".join(f"{v:g}" for v in row) + f",p{at},{at % 3}" for at, row in enumerate(features)),
-    ]
-    (folder / "in.csv").write_text("\n".join(rows) + "\n")
-    config = {
-        "data": {
-            "dataset_name": "mine",
-            "source_uri": str(folder / "in.csv"),
-            "batch_size": 16,
-            "preprocessing": {"features": ["a", "b", "c", "d"]},
-            "shards": {"rows": 17},
-        },
-        "experiment": {"output_dir": str(folder / "runs")},
-    }
-    prepare_from_config(config)
-    return config
 
 
 def having(base: dict[str, Any], **data: Any) -> dict[str, Any]:
@@ -472,93 +447,3 @@ def test_a_shard_that_was_cut_short_is_a_typed_error(base: dict[str, Any], tmp_p
     dataset = ShardDataset(folder, "train")
     with pytest.raises(RecordError, match=shard.name):
         dataset[list(range(len(dataset)))]
-
-
-# Memory.
-
-
-def test_a_batch_is_the_buffer_that_the_native_core_filled(base: dict[str, Any]) -> None:
-    dataset: Any = build_loader(base, "train").dataset
-    buffers = dataset._assembler.take([2, 0, 1])
-    for buffer, tensor in zip(buffers, dataset._tensors(buffers, 3), strict=True):
-        assert tensor.data_ptr() == buffer.address
-        assert buffer.address % 64 == 0
-        assert tensor.nbytes == len(buffer)
-
-
-def test_what_is_written_to_a_tensor_is_in_the_native_buffer(base: dict[str, Any]) -> None:
-    dataset: Any = build_loader(base, "train").dataset
-    buffers = dataset._assembler.take([0])
-    features = dataset._tensors(buffers, 1)[0]
-    features.fill_(7.0)
-    assert bytes(memoryview(buffers[0])) == np.full(F, 7, np.float32).tobytes()
-
-
-def test_every_batch_of_the_loader_lies_in_live_buffers_that_go_back_when_it_dies(
-    base: dict[str, Any],
-) -> None:
-    loader: Any = build_loader(base, "test")
-    batches = list(loader)
-    live = loader.dataset._assembler.pool_stats()[2]
-    assert live == 2 * len(batches)
-    view = batches[0][0][3:5, 1]
-    del batches
-    gc.collect()
-    idle, idle_bytes, live = loader.dataset._assembler.pool_stats()
-    assert live == 1
-    assert idle > 0
-    assert idle_bytes > 0
-    del view
-    gc.collect()
-    assert loader.dataset._assembler.pool_stats()[2] == 0
-
-
-def test_a_buffer_is_used_again_only_after_its_last_tensor_died(base: dict[str, Any]) -> None:
-    loader: Any = build_loader(base, "train")
-    held, addresses = [], set()
-    for features, labels in loader:
-        held.append((features, features.clone(), labels, labels.clone()))
-        addresses |= {features.data_ptr(), labels.data_ptr()}
-    assert len(addresses) == 2 * len(held)
-    for features, copied, labels, copied_labels in held:
-        assert torch.equal(features, copied)
-        assert torch.equal(labels, copied_labels)
-    del held, features, copied, labels, copied_labels
-    again = {batch[0].data_ptr() for batch in loader}
-    assert again & addresses
-
-
-def test_a_tensor_outlives_its_loader(base: dict[str, Any]) -> None:
-    loader = build_loader(base, "train")
-    features, labels = next(iter(loader))
-    kept = features.clone(), labels.clone()
-    assembler = loader.dataset._assembler  # type: ignore[attr-defined]
-    del loader
-    gc.collect()
-    assert assembler.pool_stats()[2] >= 2
-    del assembler
-    gc.collect()
-    noise = [torch.full((16, F), 9.0) for _ in range(100)]
-    assert torch.equal(features, kept[0])
-    assert torch.equal(labels, kept[1])
-    del noise
-
-
-def test_changing_a_batch_changes_neither_the_next_epoch_nor_the_files(base: dict[str, Any]) -> None:
-    folder = prepare_from_config(base).path
-    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in (folder / "shards").iterdir()}
-    loader = build_loader(having(base, shuffle=False), "train")
-    first = [(features.clone(), labels.clone()) for features, labels in loader]
-    for features, labels in loader:
-        features.zero_()
-        labels.fill_(-1)
-    for (features, labels), (kept, kept_labels) in zip(loader, first, strict=True):
-        assert torch.equal(features, kept)
-        assert torch.equal(labels, kept_labels)
-    assert {path: hashlib.sha256(path.read_bytes()).digest() for path in before} == before
-
-
-def test_who_holds_every_batch_is_never_kept_waiting(base: dict[str, Any]) -> None:
-    loader = build_loader(having(base, batch_size=1), "train")
-    held = [batch for _ in range(5) for batch in loader]
-    assert len(held) == 5 * len(loader)
