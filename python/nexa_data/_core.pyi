@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -71,6 +71,12 @@ class CopyReport:
     def modified_ns(self) -> int: ...
     @property
     def inode(self) -> int: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def read_back(self) -> bool: ...
+    @property
+    def source(self) -> tuple[int, int, int]: ...
 
 @final
 class LabelFilter(Iterator[_Record]):
@@ -114,11 +120,18 @@ def probe(folder: _Path) -> dict[str, Any]: ...
 def copy_files(
     jobs: Sequence[tuple[_Path, _Path, int | None, str | None, str]],
     *,
+    on_done: Callable[[list[tuple[int, CopyReport | Exception]]], object],
     control: Control,
-    threads: int,
-    block_bytes: int = 4194304,
+    root: _Path | None = None,
+    engine: str = "auto",
     direct: bool = True,
-) -> list[CopyReport | Exception]: ...
+    threads: int = 0,
+    block_bytes: int = 0,
+    max_memory: int = 0,
+    max_bandwidth: int = 0,
+    read_back: bool = False,
+    retries: int = 3,
+) -> None: ...
 def digest_file(
     path: _Path, algorithm: str = "sha256", *, control: Control | None = None
 ) -> tuple[int, str]: ...

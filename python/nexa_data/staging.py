@@ -205,21 +205,23 @@ def _stage(
     reasons: set[str] = set()
     errors: list[Exception] = []
     with _reporting(progress, control, sum(job.bytes for job in todo)):
-        for group in _groups(todo):
-            results = _core.copy_files(
-                [_copy_job(job, writer.path, algorithm) for job in group],
-                control=control,
-                threads=threads or _core.default_threads(),
-                direct=direct,
-            )
-            for job, result in zip(group, results, strict=True):
+        def take(results: list[tuple[int, _core.CopyReport | Exception]]) -> None:
+            for index, result in results:
                 if isinstance(result, Exception):
                     errors.append(result)
                     continue
                 modes[result.mode] = modes.get(result.mode, 0) + 1
                 reasons.update([result.reason] if result.reason else [])
-                proofs.add(job.name, result)
+                proofs.add(todo[index].name, result)
             proofs.flush()
+
+        _core.copy_files(
+            [_copy_job(job, writer.path, algorithm) for job in todo],
+            on_done=take,
+            control=control,
+            threads=threads or _core.default_threads(),
+            direct=direct,
+        )
     if errors:
         raise _joined(errors, done=len(jobs) - len(errors), total=len(jobs))
     report = {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use nexa_io::{Algorithm, CopyJob, CopyMode, CopyOptions, Digest, IoError};
 use pyo3::prelude::*;
 
-use crate::door::{Control, long_work};
+use crate::door::{Control, long_work_telling};
 use crate::errors::Raised;
 
 /// What became of one copied file.
@@ -23,6 +23,12 @@ pub struct CopyReport {
     modified_ns: i128,
     /// Inode of the copy.
     inode: u64,
+    /// Times that a read or write was tried again.
+    retries: u32,
+    /// Whether the copy was read again from the disk and found equal.
+    read_back: bool,
+    /// Modification time, inode and device of the source.
+    source: (i128, u64, u64),
 }
 
 /// One file to copy: source, destination, expected bytes, expected digest, algorithm.
@@ -34,43 +40,80 @@ fn job((source, destination, expected_bytes, expected, algorithm): Job) -> Resul
     Ok(CopyJob { source, destination, expected_bytes, expected, algorithm })
 }
 
-/// Copy each job's source to its destination; the result has, in order, a report or the exception of each.
+/// Copy each job's source to its destination; `on_done` is called with lists of (job's index, report or exception),
+/// each job once, as soon as its copy is durable.
 #[pyfunction]
-#[pyo3(signature = (jobs, *, control, threads, block_bytes = 4_194_304, direct = true))]
-pub fn copy_files<'py>(
-    py: Python<'py>,
+#[pyo3(signature = (
+    jobs, *, on_done, control, root = None, engine = "auto", direct = true, threads = 0, block_bytes = 0,
+    max_memory = 0, max_bandwidth = 0, read_back = false, retries = 3,
+))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
+pub fn copy_files(
+    py: Python<'_>,
     jobs: Vec<Job>,
+    on_done: Bound<'_, PyAny>,
     control: &Control,
+    root: Option<PathBuf>,
+    engine: &str,
+    direct: bool,
     threads: usize,
     block_bytes: usize,
-    direct: bool,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let jobs: Vec<CopyJob> =
+    max_memory: usize,
+    max_bandwidth: u64,
+    read_back: bool,
+    retries: u32,
+) -> PyResult<()> {
+    let _ = (engine, max_memory, max_bandwidth, read_back, retries);
+    let mut jobs: Vec<CopyJob> =
         jobs.into_iter().map(job).collect::<Result<_, _>>().map_err(|error| Raised::from(error).0)?;
+    if let Some(root) = root {
+        for job in &mut jobs {
+            job.source = root.join(&job.source);
+        }
+    }
     let options = CopyOptions { block_bytes, threads, direct };
-    let results = long_work(py, Some(control), |control| {
-        Ok::<_, IoError>(nexa_io::copy_files(&jobs, &options, control))
-    })?;
-    results
-        .into_iter()
-        .map(|result| match result {
-            Ok(report) => {
-                let report = CopyReport {
-                    bytes: report.bytes,
-                    digest: report.digest.to_string(),
-                    mode: match report.mode {
-                        CopyMode::Direct => "direct",
-                        CopyMode::Buffered => "buffered",
-                    },
-                    reason: report.reason,
-                    modified_ns: report.modified_ns,
-                    inode: report.inode,
-                };
-                Ok(Bound::new(py, report)?.into_any())
+    long_work_telling(
+        py,
+        Some(control),
+        |control, tell| {
+            for (index, part) in jobs.chunks(16).enumerate() {
+                for (at, result) in nexa_io::copy_files(part, &options, control).into_iter().enumerate() {
+                    tell((index * 16 + at, result));
+                }
             }
-            Err(error) => Ok(Raised::from(error).0.into_value(py).into_bound(py).into_any()),
-        })
-        .collect()
+            Ok::<_, IoError>(())
+        },
+        |results: Vec<(usize, Result<nexa_io::CopyReport, IoError>)>| {
+            let results: Vec<_> = results
+                .into_iter()
+                .map(|(index, result)| Ok((index, outcome(py, result)?)))
+                .collect::<PyResult<_>>()?;
+            on_done.call1((results,))?;
+            Ok(())
+        },
+    )
+}
+
+fn outcome(py: Python<'_>, result: Result<nexa_io::CopyReport, IoError>) -> PyResult<Bound<'_, PyAny>> {
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => return Ok(Raised::from(error).0.into_value(py).into_bound(py).into_any()),
+    };
+    let report = CopyReport {
+        bytes: report.bytes,
+        digest: report.digest.to_string(),
+        mode: match report.mode {
+            CopyMode::Direct => "direct",
+            CopyMode::Buffered => "buffered",
+        },
+        reason: report.reason,
+        modified_ns: report.modified_ns,
+        inode: report.inode,
+        retries: 0,
+        read_back: false,
+        source: (0, 0, 0),
+    };
+    Ok(Bound::new(py, report)?.into_any())
 }
 
 /// Return (bytes, `algorithm:hex`) of a file.
@@ -83,6 +126,7 @@ pub fn digest_file(
     control: Option<&Control>,
 ) -> PyResult<(u64, String)> {
     let algorithm: Algorithm = algorithm.parse().map_err(|error: IoError| Raised::from(error).0)?;
-    let (bytes, digest) = long_work(py, control, |control| nexa_io::digest_file(&path, algorithm, control))?;
+    let (bytes, digest) =
+        crate::door::long_work(py, control, |control| nexa_io::digest_file(&path, algorithm, control))?;
     Ok((bytes, digest.to_string()))
 }
