@@ -88,6 +88,11 @@ bench: $(BUILD_STAMP) ## Run the benches: ours beside the peers and the machine'
 	$(BIN)/python -m pytest benches -q --benchmark-disable-gc --benchmark-columns=min,median,max,rounds
 	cargo bench --workspace --exclude nexa-python --locked
 
+# fio is required; peers that aren't installed are skipped by name. BENCH_ARGS='--quick' is a smoke test.
+.PHONY: bench-staging
+bench-staging: $(BUILD_STAMP) ## Run the staging bench: ours beside the disk's ceiling and the peers (BENCH_ARGS=--quick)
+	$(BIN)/python -m benches.staging $(BENCH_ARGS)
+
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output
 	rm -rf target $(VENV) $(DEMO_DIR) dist python/nexa_data/_core*.so

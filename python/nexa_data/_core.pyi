@@ -14,6 +14,7 @@ __all__ = [
     "Assembler",
     "Buffer",
     "Control",
+    "CopyPlan",
     "CopyReport",
     "LabelFilter",
     "Order",
@@ -56,6 +57,19 @@ class Control:
     def bytes(self) -> int: ...
     @property
     def files(self) -> int: ...
+
+@final
+class CopyPlan:
+    @property
+    def engine(self) -> str: ...
+    @property
+    def engine_reason(self) -> str | None: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def block_bytes(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
 
 @final
 class CopyReport:
@@ -131,7 +145,7 @@ def copy_files(
     max_bandwidth: int = 0,
     read_back: bool = False,
     retries: int = 3,
-) -> None: ...
+) -> CopyPlan: ...
 def digest_file(
     path: _Path, algorithm: str = "sha256", *, control: Control | None = None
 ) -> tuple[int, str]: ...

@@ -1,5 +1,7 @@
 //! Stop and progress of long work, shared between the one who waits and those who work.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,9 +15,22 @@ pub struct Control {
     shared: Arc<Shared>,
 }
 
-/// Called with the running total after each block: lets a test act at an exact place in a copy.
+/// A place in a copy at which a test may act, and put another result in place of the system's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    /// A read of the file at an offset came back.
+    Read(&'a Path, u64),
+    /// A write to the file at an offset came back.
+    Write(&'a Path, u64),
+    /// A block has been copied; so many bytes are done in all.
+    Copied(u64),
+    /// The file's bytes have been made durable.
+    Synced(&'a Path),
+}
+
+/// What a test does at an event: it sees the handle, the event and the result, and says what the result shall be.
 #[cfg(test)]
-type Hook = Box<dyn Fn(&Control, u64) + Send + Sync>;
+type Hook = Box<dyn Fn(&Control, Event<'_>, io::Result<usize>) -> io::Result<usize> + Send + Sync>;
 
 #[derive(Default)]
 struct Shared {
@@ -23,7 +38,7 @@ struct Shared {
     bytes: AtomicU64,
     files: AtomicU64,
     #[cfg(test)]
-    after_block: Option<Hook>,
+    hook: Option<Hook>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -65,11 +80,19 @@ impl Control {
 
     /// Count `n` more bytes as done.
     pub fn add_bytes(&self, n: u64) {
-        let _before = self.shared.bytes.fetch_add(n, Ordering::Relaxed);
+        let before = self.shared.bytes.fetch_add(n, Ordering::Relaxed);
+        // Nothing came of a call here, so there is no result that a test could change.
+        drop(self.event(Event::Copied(before + n), Ok(0)));
+    }
+
+    /// Let a test act at an event; outside of this crate's tests the result passes as it is.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "the hook exists in tests only"))]
+    pub(crate) fn event(&self, _event: Event<'_>, result: io::Result<usize>) -> io::Result<usize> {
         #[cfg(test)]
-        if let Some(hook) = &self.shared.after_block {
-            hook(self, _before + n);
+        if let Some(hook) = &self.shared.hook {
+            return hook(self, _event, result);
         }
+        result
     }
 
     /// Return how many bytes are done, failed files' bytes included.
@@ -90,8 +113,10 @@ impl Control {
     }
 
     #[cfg(test)]
-    pub(crate) fn with_hook(hook: impl Fn(&Self, u64) + Send + Sync + 'static) -> Self {
-        Self { shared: Arc::new(Shared { after_block: Some(Box::new(hook)), ..Shared::default() }) }
+    pub(crate) fn with_hook(
+        hook: impl Fn(&Self, Event<'_>, io::Result<usize>) -> io::Result<usize> + Send + Sync + 'static,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { hook: Some(Box::new(hook)), ..Shared::default() }) }
     }
 }
 

@@ -128,6 +128,18 @@ pub enum IoError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A copy engine's name is not one that we know.
+    #[error("unknown copy engine {name:?}; known are auto, io_uring, threads")]
+    UnknownEngine {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The kernel's `io_uring` failed as a whole, not one of its operations.
+    #[error("io_uring failed: {source}; copy with the engine \"threads\" instead")]
+    Ring {
+        /// The system's error.
+        source: io::Error,
+    },
     /// Something other than a regular file stands where one is needed.
     #[error("{}: is {kind}, not a regular file", path.display())]
     NotAFile {
@@ -143,6 +155,14 @@ pub enum IoError {
         from: PathBuf,
         /// The destination.
         to: PathBuf,
+    },
+    /// A name leads out of the folder that it has to stay in.
+    #[error("{}: leads out of {}; put the file itself, or a hard link, in that folder", path.display(), root.display())]
+    Outside {
+        /// The file as it was named.
+        path: PathBuf,
+        /// The folder.
+        root: PathBuf,
     },
     /// Memory could not be had.
     #[error("cannot allocate {bytes} bytes aligned to {alignment}")]
@@ -179,11 +199,14 @@ impl IoError {
             | Self::SourceChanged { path, .. }
             | Self::SizeMismatch { path, .. }
             | Self::DigestMismatch { path, .. }
+            | Self::Outside { path, .. }
             | Self::NotAFile { path, .. } => Some(path),
             Self::Rename { from, .. }
             | Self::RenameUnsupported { from, .. }
             | Self::SameFile { from, .. } => Some(from),
             Self::UnknownAlgorithm { .. }
+            | Self::UnknownEngine { .. }
+            | Self::Ring { .. }
             | Self::MalformedDigest { .. }
             | Self::OutOfMemory { .. }
             | Self::Threads { .. }
@@ -202,13 +225,16 @@ impl IoError {
             | Self::Sync { source, .. }
             | Self::Rename { source, .. }
             | Self::RenameUnsupported { source, .. }
+            | Self::Ring { source }
             | Self::NoSpace { source, .. } => source.raw_os_error(),
             Self::SourceChanged { .. }
             | Self::SizeMismatch { .. }
             | Self::DigestMismatch { .. }
             | Self::UnknownAlgorithm { .. }
+            | Self::UnknownEngine { .. }
             | Self::MalformedDigest { .. }
             | Self::NotAFile { .. }
+            | Self::Outside { .. }
             | Self::SameFile { .. }
             | Self::OutOfMemory { .. }
             | Self::Threads { .. }

@@ -20,7 +20,6 @@ pub mod control;
 pub mod copy;
 pub mod digest;
 mod digest_file;
-mod direct;
 pub mod error;
 pub mod mapped;
 pub mod place;
@@ -29,14 +28,16 @@ mod prefetch;
 pub mod probe;
 mod regular;
 pub mod threads;
-mod transfer;
 #[cfg(target_os = "linux")]
 mod uring;
 
 pub use align::Alignment;
 pub use buffer::AlignedBuf;
 pub use control::Control;
-pub use copy::{CopyJob, CopyMode, CopyOptions, CopyReport, copy_files};
+pub use copy::{
+    CopyJob, CopyMode, CopyOptions, CopyPlan, CopyReport, Engine, JobSource, ShardSource, SourceFacts,
+    copy_files,
+};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;

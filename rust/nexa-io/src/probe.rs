@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::align::Alignment;
 use crate::buffer::AlignedBuf;
 use crate::control::Control;
-use crate::direct::Side;
+use crate::copy::blocks::Blocks;
+use crate::copy::side::Side;
+use crate::copy::transfer::{Transfer, Way};
 use crate::error::IoError;
 use crate::place;
 
@@ -53,19 +55,27 @@ fn try_direct(dir: &Path) -> Result<(), String> {
     let mut page = AlignedBuf::zeroed(Alignment::PAGE.bytes(), Alignment::PAGE).map_err(said)?;
     let len = page.len();
     page.fill(0xA5);
-    let mut side = Side::new(file, dir, true);
-    side.write(&mut page, len, 0, &control).map_err(said)?;
+    let side = Side::new(file, dir.to_owned(), true);
+    let block = Blocks::new(len as u64, len, Alignment::PAGE).get(0).ok_or("a page has one block")?;
+    let mut write = Transfer::new(Way::Write, block);
+    write
+        .run(&side, false, 0, &control, |range, at| Ok(rustix::io::pwrite(side.file(), &page[range], at)?))
+        .map_err(said)?;
     page.fill(0);
-    let found = side.fill(&mut page, len, 0, &control).map_err(said)?;
+    let mut read = Transfer::new(Way::Read, block);
+    read.run(&side, false, 0, &control, |range, at| {
+        Ok(rustix::io::pread(side.file(), &mut page[range], at)?)
+    })
+    .map_err(said)?;
     match side.reason() {
         Some(reason) => Err(reason.to_owned()),
-        None if found == len && page.iter().all(|&byte| byte == 0xA5) => Ok(()),
+        None if page.iter().all(|&byte| byte == 0xA5) => Ok(()),
         None => Err("what was written did not read back".to_owned()),
     }
 }
 
 /// Create a file and take its name away at once: whatever happens next, nothing stays in the folder.
-fn nameless_file(dir: &Path) -> Result<File, String> {
+pub(crate) fn nameless_file(dir: &Path) -> Result<File, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let turn = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = dir.join(format!(".nexa-probe-{}-{turn}", std::process::id()));
@@ -80,12 +90,12 @@ fn nameless_file(dir: &Path) -> Result<File, String> {
 }
 
 #[cfg(target_os = "linux")]
-fn try_uring() -> Result<(), String> {
+pub(crate) fn try_uring() -> Result<(), String> {
     crate::uring::trial()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn try_uring() -> Result<(), String> {
+pub(crate) fn try_uring() -> Result<(), String> {
     Err("io_uring exists on Linux only".to_owned())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nexa_io::{Algorithm, CopyJob, CopyMode, CopyOptions, Digest, IoError};
+use nexa_io::{Algorithm, CopyJob, CopyMode, CopyOptions, Digest, IoError, JobSource};
 use pyo3::prelude::*;
 
 use crate::door::{Control, long_work_telling};
@@ -15,9 +15,9 @@ pub struct CopyReport {
     bytes: u64,
     /// `algorithm:hex` of its content.
     digest: String,
-    /// `direct` or `buffered`.
+    /// `direct`, `cached` or `buffered`.
     mode: &'static str,
-    /// Why it was buffered.
+    /// Why it was not direct.
     reason: Option<String>,
     /// Modification time of the copy, nanoseconds since the epoch.
     modified_ns: i128,
@@ -37,7 +37,30 @@ type Job = (PathBuf, PathBuf, Option<u64>, Option<String>, String);
 fn job((source, destination, expected_bytes, expected, algorithm): Job) -> Result<CopyJob, IoError> {
     let expected: Option<Digest> = expected.map(|text| text.parse()).transpose()?;
     let algorithm: Algorithm = algorithm.parse()?;
-    Ok(CopyJob { source, destination, expected_bytes, expected, algorithm })
+    Ok(CopyJob { source: JobSource::File(source), destination, expected_bytes, expected, algorithm })
+}
+
+/// What a copy ran with.
+#[pyclass(frozen, get_all, module = "nexa_data._core")]
+pub struct CopyPlan {
+    /// `io_uring` or `threads`.
+    engine: &'static str,
+    /// Why not `io_uring`, where that was not what was asked for.
+    engine_reason: Option<String>,
+    /// Threads that moved blocks.
+    threads: usize,
+    /// Bytes per read and write.
+    block_bytes: usize,
+    /// Bytes of memory for blocks.
+    memory_bytes: usize,
+}
+
+impl From<nexa_io::CopyPlan> for CopyPlan {
+    fn from(plan: nexa_io::CopyPlan) -> Self {
+        let nexa_io::CopyPlan { engine, engine_reason, threads, block_bytes, memory_bytes, alignment: _ } =
+            plan;
+        Self { engine: engine.name(), engine_reason, threads, block_bytes, memory_bytes }
+    }
 }
 
 /// Copy each job's source to its destination; `on_done` is called with lists of (job's index, report or exception),
@@ -62,27 +85,25 @@ pub fn copy_files(
     max_bandwidth: u64,
     read_back: bool,
     retries: u32,
-) -> PyResult<()> {
-    let _ = (engine, max_memory, max_bandwidth, read_back, retries);
-    let mut jobs: Vec<CopyJob> =
+) -> PyResult<CopyPlan> {
+    let jobs: Vec<CopyJob> =
         jobs.into_iter().map(job).collect::<Result<_, _>>().map_err(|error| Raised::from(error).0)?;
-    if let Some(root) = root {
-        for job in &mut jobs {
-            job.source = root.join(&job.source);
-        }
-    }
-    let options = CopyOptions { block_bytes, threads, direct };
-    long_work_telling(
+    let engine = engine.parse().map_err(|error: IoError| Raised::from(error).0)?;
+    let options = CopyOptions {
+        root,
+        engine,
+        direct,
+        threads,
+        block_bytes,
+        max_memory,
+        max_bandwidth,
+        read_back,
+        retries,
+    };
+    let plan = long_work_telling(
         py,
         Some(control),
-        |control, tell| {
-            for (index, part) in jobs.chunks(16).enumerate() {
-                for (at, result) in nexa_io::copy_files(part, &options, control).into_iter().enumerate() {
-                    tell((index * 16 + at, result));
-                }
-            }
-            Ok::<_, IoError>(())
-        },
+        |control, tell| nexa_io::copy_files(&jobs, &options, control, &|index, result| tell((index, result))),
         |results: Vec<(usize, Result<nexa_io::CopyReport, IoError>)>| {
             let results: Vec<_> = results
                 .into_iter()
@@ -91,7 +112,8 @@ pub fn copy_files(
             on_done.call1((results,))?;
             Ok(())
         },
-    )
+    )?;
+    Ok(plan.into())
 }
 
 fn outcome(py: Python<'_>, result: Result<nexa_io::CopyReport, IoError>) -> PyResult<Bound<'_, PyAny>> {
@@ -104,14 +126,15 @@ fn outcome(py: Python<'_>, result: Result<nexa_io::CopyReport, IoError>) -> PyRe
         digest: report.digest.to_string(),
         mode: match report.mode {
             CopyMode::Direct => "direct",
+            CopyMode::Cached => "cached",
             CopyMode::Buffered => "buffered",
         },
         reason: report.reason,
         modified_ns: report.modified_ns,
         inode: report.inode,
-        retries: 0,
-        read_back: false,
-        source: (0, 0, 0),
+        retries: report.retries,
+        read_back: report.read_back,
+        source: (report.source.modified_ns, report.source.inode, report.source.device),
     };
     Ok(Bound::new(py, report)?.into_any())
 }

@@ -49,11 +49,15 @@ impl From<IoError> for Raised {
             | IoError::SourceChanged { .. }
             | IoError::NotAFile { .. }
             | IoError::SameFile { .. }
+            | IoError::Outside { .. }
+            | IoError::Ring { .. }
             | IoError::Cancelled => with_errno(python::StagingError::new_err(text), errno),
             IoError::SizeMismatch { .. } | IoError::DigestMismatch { .. } => {
                 python::ContentMismatchError::new_err(text)
             }
-            IoError::UnknownAlgorithm { .. } | IoError::MalformedDigest { .. } => PyValueError::new_err(text),
+            IoError::UnknownAlgorithm { .. }
+            | IoError::UnknownEngine { .. }
+            | IoError::MalformedDigest { .. } => PyValueError::new_err(text),
             IoError::OutOfMemory { .. } => PyMemoryError::new_err(text),
             IoError::Threads { .. } => PyRuntimeError::new_err(text),
         })

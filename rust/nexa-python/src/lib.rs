@@ -25,7 +25,7 @@ mod _core {
     #[pymodule_export]
     use crate::catalog::{parse_catalog, staged_name, validate_catalog};
     #[pymodule_export]
-    use crate::copy::{CopyReport, copy_files, digest_file};
+    use crate::copy::{CopyPlan, CopyReport, copy_files, digest_file};
     #[pymodule_export]
     use crate::door::Control;
     #[pymodule_export]
