@@ -14,6 +14,7 @@ use crate::error::IoError;
 #[derive(Debug)]
 pub(crate) struct Arena {
     memory: AlignedBuf,
+    unit: Alignment,
     /// Free ranges as (start, length), sorted, never touching one another.
     free: Vec<(usize, usize)>,
 }
@@ -38,15 +39,16 @@ impl Span {
 }
 
 impl Arena {
-    pub(crate) fn new(bytes: usize, alignment: Alignment) -> Result<Self, IoError> {
-        let memory = AlignedBuf::zeroed(bytes, alignment)?;
-        let free = vec![(0, memory.capacity())];
-        Ok(Self { memory, free })
+    /// Allocate memory, in huge pages where there are some, whose spans are multiples of `unit`.
+    pub(crate) fn new(bytes: usize, unit: Alignment) -> Result<Self, IoError> {
+        let memory = memory_for_blocks(bytes, unit)?;
+        let free = vec![(0, memory.len())];
+        Ok(Self { memory, unit, free })
     }
 
-    /// Lend `len` bytes, rounded up to the alignment; `None` while no free range is that long.
+    /// Lend `len` bytes, rounded up to the unit; `None` while no free range is that long.
     pub(crate) fn take(&mut self, len: usize) -> Option<Span> {
-        let len = self.memory.alignment().round_up_len(len.max(1))?;
+        let len = self.unit.round_up_len(len.max(1))?;
         let at = self.free.iter().position(|(_, room)| *room >= len)?;
         let (start, room) = self.free[at];
         if room == len {
@@ -90,8 +92,16 @@ impl Arena {
 
     /// Return the arena's length in bytes.
     pub(crate) const fn len(&self) -> usize {
-        self.memory.capacity()
+        self.memory.len()
     }
+}
+
+/// Allocate at least `bytes`, a multiple of `unit`; large ones in huge pages, since a digest that reads what a disk has
+/// just written to memory spends a tenth of its time on address translation otherwise.
+pub(crate) fn memory_for_blocks(bytes: usize, unit: Alignment) -> Result<AlignedBuf, IoError> {
+    let bytes = unit.round_up_len(bytes.max(1)).unwrap_or(bytes);
+    let huge = bytes >= Alignment::HUGE_PAGE.bytes();
+    AlignedBuf::zeroed(bytes, if huge { unit.max(Alignment::HUGE_PAGE) } else { unit })
 }
 
 #[cfg(test)]

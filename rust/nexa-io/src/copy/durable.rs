@@ -1,7 +1,7 @@
 //! Makes written files durable in batches, beside the engine that goes on writing, and reports each once it is.
 //!
 //! ```text
-//! wait for a written file; gather more until a second since the last sync has passed, or the batch is large
+//! wait for a written file; gather more until it is time for a sync, or the batch is large
 //! few files: sync each.  many: sync the whole filesystem once
 //! read back, where that is asked for;  report
 //! ```
@@ -10,8 +10,9 @@
 //!    thousand: two thousand small files synced in a row take longer than their bytes.
 //! 2. Syncing the filesystem waits for other processes' dirty pages too, so a few files are synced one by one.
 //! 3. Before Linux 5.8 that call said nothing about failed writes: there every file is synced by itself.
-//! 4. What is reported here is what a journal of proofs may hold, so a batch is never kept back for longer than a second
-//!    of work.
+//! 4. The disk does nothing else during a flush, so syncs take a twentieth of the time at most: the longer one took, the
+//!    later is the next. What is not reported yet is copied again after a crash, so it is never kept for more than ten
+//!    seconds of work.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -35,8 +36,10 @@ pub(crate) struct Written {
     pub report: CopyReport,
 }
 
-const INTERVAL: Duration = Duration::from_secs(1);
-const BATCH_BYTES: u64 = 1 << 30;
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+const MOST_INTERVAL: Duration = Duration::from_secs(10);
+/// How much longer than a sync the time until the next one is.
+const SYNC_SHARE: u32 = 20;
 /// Files are open until they are synced, and an ordinary user may have 1,024 open.
 const BATCH_FILES: usize = 256;
 /// Up to as many files are synced one by one.
@@ -46,21 +49,19 @@ const READ_BACK_BYTES: usize = 1 << 20;
 /// Take in written files until the senders are gone; report each, durable, through the context.
 pub(crate) fn run(written: &Receiver<Written>, context: &Context<'_>) {
     let by_filesystem = whole_syncs_tell();
-    let mut last = Instant::now();
+    let (mut last, mut interval) = (Instant::now(), LEAST_INTERVAL);
     while let Ok(first) = written.recv() {
         let mut batch = vec![first];
-        let mut bytes = batch[0].report.bytes;
-        while bytes < BATCH_BYTES && batch.len() < BATCH_FILES {
-            match written.recv_timeout(INTERVAL.saturating_sub(last.elapsed())) {
-                Ok(next) => {
-                    bytes += next.report.bytes;
-                    batch.push(next);
-                }
+        while batch.len() < BATCH_FILES {
+            match written.recv_timeout(interval.saturating_sub(last.elapsed())) {
+                Ok(next) => batch.push(next),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        let begun = Instant::now();
         settle(batch, by_filesystem, context);
         last = Instant::now();
+        interval = ((last - begun) * SYNC_SHARE).clamp(LEAST_INTERVAL, MOST_INTERVAL);
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::Context;
+use super::arena::memory_for_blocks;
 use super::blocks::Block;
 use super::durable::Written;
 use super::source::Channel;
@@ -30,7 +31,7 @@ pub(crate) fn run(context: &Context<'_>, sender: Sender<Written>) -> Result<(), 
     let plan = &context.plan;
     let workers = plan.threads;
     let mut buffers = (0..workers)
-        .map(|_| AlignedBuf::zeroed(plan.block_bytes, plan.alignment))
+        .map(|_| memory_for_blocks(plan.block_bytes, plan.alignment))
         .collect::<Result<Vec<_>, _>>()?;
     let files = Files::default();
     thread::scope(|scope| {
