@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crc_fast::CrcAlgorithm;
 use sha2::Digest as _;
 
 use crate::error::IoError;
@@ -160,7 +161,7 @@ enum State {
     Sha256(sha2::Sha256),
     Blake3(Box<blake3::Hasher>),
     Xxh3(Box<xxhash_rust::xxh3::Xxh3>),
-    Crc32c(u32),
+    Crc32c(crc_fast::Digest),
 }
 
 impl Hasher {
@@ -171,7 +172,7 @@ impl Hasher {
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             Algorithm::Blake3 => State::Blake3(Box::default()),
             Algorithm::Xxh3 => State::Xxh3(Box::default()),
-            Algorithm::Crc32c => State::Crc32c(0),
+            Algorithm::Crc32c => State::Crc32c(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
         })
     }
 
@@ -194,7 +195,7 @@ impl Hasher {
                 hasher.update(bytes);
             }
             State::Xxh3(hasher) => hasher.update(bytes),
-            State::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
+            State::Crc32c(hasher) => hasher.update(bytes),
         }
     }
 
@@ -206,7 +207,8 @@ impl Hasher {
             State::Sha256(hasher) => Digest::from_computed(algorithm, &hasher.finalize()),
             State::Blake3(hasher) => Digest::from_computed(algorithm, hasher.finalize().as_bytes()),
             State::Xxh3(hasher) => Digest::from_computed(algorithm, &hasher.digest128().to_be_bytes()),
-            State::Crc32c(crc) => Digest::from_computed(algorithm, &crc.to_be_bytes()),
+            // The value has 32 bits in 64.
+            State::Crc32c(hasher) => Digest::from_computed(algorithm, &hasher.finalize().to_be_bytes()[4..]),
         }
     }
 }

@@ -7,7 +7,8 @@
 //!   cost more than the copies into it.
 //! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
 //! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
-//! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
+//! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not; [`Peek`]: a few bytes
+//!   of one, without the rest.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`threads`]: the one pool of compute threads of this process.
 //!
@@ -22,6 +23,7 @@ pub mod digest;
 mod digest_file;
 pub mod error;
 pub mod mapped;
+mod peek;
 pub mod place;
 pub mod pool;
 mod prefetch;
@@ -42,6 +44,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;
 pub use mapped::ShardBytes;
+pub use peek::Peek;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;
 pub use probe::{Probe, probe};

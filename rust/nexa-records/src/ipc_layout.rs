@@ -6,6 +6,7 @@
 //! "ARROW1\0\0"  schema message  blocks…  footer  footer's length (i32)  "ARROW1"
 //! ```
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use flatbuffers::VerifierOptions;
 
 use crate::{RecordError, guard, sniff};
 
-const MAGIC: &[u8] = b"ARROW1";
+pub(crate) const MAGIC: &[u8] = b"ARROW1";
 /// The magic is padded so that the first message is aligned.
 const HEAD_BYTES: usize = 8;
 /// The footer's length and the closing magic.
@@ -56,12 +57,32 @@ pub(crate) struct Layout {
     pub(crate) batches: Vec<Span>,
 }
 
+/// A file's bytes by ranges, whether all of it is in memory or a part is read at a time.
+pub(crate) trait Ranges {
+    /// Give the file's length.
+    fn len(&self) -> usize;
+
+    /// Give the bytes of a range that lies inside the file.
+    fn get(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, RecordError>;
+}
+
+impl Ranges for [u8] {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn get(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, RecordError> {
+        Ok(Cow::Borrowed(&self[range]))
+    }
+}
+
 /// Read the footer of a file and check what it claims.
-pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Layout, RecordError> {
+pub(crate) fn read(bytes: &(impl Ranges + ?Sized), path: &Path) -> Result<Layout, RecordError> {
     let footer_range = footer_range(bytes, path)?;
     let blocks_end = footer_range.start;
     let corrupt = |detail: String| RecordError::Corrupt { path: path.to_owned(), batch: None, detail };
-    let footer = arrow_ipc::root_as_footer_with_opts(&verifier(), &bytes[footer_range])
+    let footer = bytes.get(footer_range)?;
+    let footer = arrow_ipc::root_as_footer_with_opts(&verifier(), &footer)
         .map_err(|error| corrupt(format!("its footer cannot be read ({error})")))?;
     check_version(footer.version()).map_err(corrupt)?;
     let schema = read_schema(&footer, path)?;
@@ -100,34 +121,38 @@ pub(crate) fn check_version(version: MetadataVersion) -> Result<(), String> {
     Err(format!("it is of Arrow metadata version {name}, and V4 and V5 (Arrow 0.8 and later) are read"))
 }
 
-fn footer_range(bytes: &[u8], path: &Path) -> Result<Range<usize>, RecordError> {
+fn footer_range(bytes: &(impl Ranges + ?Sized), path: &Path) -> Result<Range<usize>, RecordError> {
     let truncated = |detail: String| RecordError::Truncated { path: path.to_owned(), detail };
-    if bytes.is_empty() {
+    let len = bytes.len();
+    if len == 0 {
         return Err(truncated("the file is empty".to_owned()));
     }
-    let head = &bytes[..bytes.len().min(MAGIC.len())];
-    if !MAGIC.starts_with(head) {
-        return Err(RecordError::NotArrow { path: path.to_owned(), detail: sniff::describe(bytes) });
+    let head = bytes.get(0..len.min(sniff::LOOKED_AT))?;
+    if !MAGIC.starts_with(&head[..head.len().min(MAGIC.len())]) {
+        return Err(RecordError::NotArrow { path: path.to_owned(), detail: sniff::describe(&head) });
     }
-    let Some(tail) = bytes.get(HEAD_BYTES..).and_then(|rest| rest.last_chunk::<TAIL_BYTES>()) else {
-        return Err(truncated(format!("it ends after {} bytes, before any footer", bytes.len())));
+    if len < HEAD_BYTES + TAIL_BYTES {
+        return Err(truncated(format!("it ends after {len} bytes, before any footer")));
+    }
+    let tail = bytes.get(len - TAIL_BYTES..len)?;
+    let Some(tail) = tail.last_chunk::<TAIL_BYTES>() else {
+        return Err(truncated(format!("it ends after {len} bytes, before any footer")));
     };
     let [length @ .., _, _, _, _, _, _] = tail;
     if !tail.ends_with(MAGIC) {
         return Err(truncated(format!(
-            "it does not end with \"ARROW1\" after {} bytes: its writer did not finish, or a copy stopped",
-            bytes.len()
+            "it does not end with \"ARROW1\" after {len} bytes: its writer did not finish, or a copy stopped"
         )));
     }
     let footer_bytes = i32::from_le_bytes(*length);
-    let end = bytes.len() - TAIL_BYTES;
+    let end = len - TAIL_BYTES;
     let start = usize::try_from(footer_bytes).ok().and_then(|length| end.checked_sub(length));
     match start {
         Some(start) if start >= HEAD_BYTES && start < end => Ok(start..end),
         _ => Err(RecordError::Corrupt {
             path: path.to_owned(),
             batch: None,
-            detail: format!("it claims a footer of {footer_bytes} bytes in a file of {}", bytes.len()),
+            detail: format!("it claims a footer of {footer_bytes} bytes in a file of {len}"),
         }),
     }
 }

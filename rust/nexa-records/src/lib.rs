@@ -1,7 +1,8 @@
 //! Shard and source formats to Arrow columns.
 //!
 //! What stands between a file that somebody else wrote and the batch assembly, which wants nothing but rows of
-//! equal width: [`Shard`] opens a file and gives its record batches without copying them, [`column_spec`] says
+//! equal width: [`Shard`] opens a file and gives its record batches without copying them
+//! ([`Summary`]: its schema and row count, without opening all of it), [`column_spec`] says
 //! from the schema alone what a column's rows look like, and [`fixed_column`] gives the bytes of one column of
 //! one batch.
 //!
@@ -29,6 +30,7 @@ mod schema;
 mod shard;
 mod sniff;
 mod spec;
+mod summary;
 mod write;
 
 pub use column::{FixedColumn, fixed_column};
@@ -37,4 +39,5 @@ pub use error::RecordError;
 pub use schema::check_schema;
 pub use shard::Shard;
 pub use spec::{ColumnSpec, column_spec};
+pub use summary::Summary;
 pub use write::{WriteColumn, write_shard};

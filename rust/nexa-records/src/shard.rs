@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Metadata, SchemaRef};
 use bytes::Bytes;
 use nexa_io::ShardBytes;
 
-use crate::ipc_layout::{self, Layout, Span};
+use crate::ipc_layout::{self, Layout, Ranges, Span};
 use crate::{RecordError, guard, ipc_message};
 
 type Dictionaries = HashMap<i64, ArrayRef>;
@@ -47,18 +47,9 @@ impl Shard {
             ShardBytes::open(path).map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
         let mapped = bytes.is_mapped();
         let file = Buffer::from(Bytes::from_owner(Owner(bytes)));
-        let Layout { schema, dictionaries, batches } = ipc_layout::read(&file, path)?;
-        let batch_rows = batches
-            .iter()
-            .enumerate()
-            .map(|(index, span)| {
-                header_rows(&file, *span).map_err(|detail| corrupt(path, Some(index), detail))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let num_rows = batch_rows
-            .iter()
-            .try_fold(0u64, |sum, rows| sum.checked_add(*rows))
-            .ok_or_else(|| corrupt(path, None, "its batches claim too many rows".to_owned()))?;
+        let Layout { schema, dictionaries, batches } = ipc_layout::read(file.as_slice(), path)?;
+        let batch_rows = rows_by_batch(file.as_slice(), &batches, path)?;
+        let num_rows = total_rows(&batch_rows, path)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -249,8 +240,29 @@ fn corrupt(path: &Path, batch: Option<usize>, detail: String) -> RecordError {
     RecordError::Corrupt { path: path.to_owned(), batch, detail }
 }
 
-fn header_rows(file: &[u8], span: Span) -> Result<u64, String> {
-    let message = ipc_message::parse(&file[span.metadata()])?;
+/// Read the rows of every batch from its header.
+pub(crate) fn rows_by_batch(
+    file: &(impl Ranges + ?Sized),
+    batches: &[Span],
+    path: &Path,
+) -> Result<Vec<u64>, RecordError> {
+    let rows = |(index, span): (usize, &Span)| {
+        let metadata = file.get(span.metadata())?;
+        header_rows(&metadata).map_err(|detail| corrupt(path, Some(index), detail))
+    };
+    batches.iter().enumerate().map(rows).collect()
+}
+
+/// Add up the rows of all batches.
+pub(crate) fn total_rows(by_batch: &[u64], path: &Path) -> Result<u64, RecordError> {
+    by_batch
+        .iter()
+        .try_fold(0u64, |sum, rows| sum.checked_add(*rows))
+        .ok_or_else(|| corrupt(path, None, "its batches claim too many rows".to_owned()))
+}
+
+fn header_rows(metadata: &[u8]) -> Result<u64, String> {
+    let message = ipc_message::parse(metadata)?;
     let batch = message.header_as_record_batch().ok_or_else(|| not_a_batch(message.header_type()))?;
     ipc_message::rows(&batch)
 }

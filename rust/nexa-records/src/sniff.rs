@@ -1,7 +1,7 @@
 //! A person who points us at the wrong file should read what the file is, not only what it is not.
 
 /// Longest prefix that is looked at: tar's magic ends at byte 262.
-const LOOKED_AT: usize = 262;
+pub(crate) const LOOKED_AT: usize = 262;
 
 /// Magic numbers of what people have instead of Arrow IPC files.
 const MAGICS: &[(&[u8], &str)] = &[
