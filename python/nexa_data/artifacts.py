@@ -46,7 +46,6 @@ FORMAT_VERSION = 1
 """Version of the artifact layout; part of every key, so that a new layout never passes for an old one."""
 
 _RESUME_NAME = ".resume-key"
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 
 
@@ -309,10 +308,6 @@ class ArtifactWriter:
         Raises:
             ArtifactError: Another process took over, as this one seemed dead.
         """
-        # Journals lie at the top; a shard further down may have any name.
-        for path in self.path.glob(".*"):
-            if path.is_file():
-                path.unlink()
         digest, size = payload_hash(self.path, digests)
         meta = ArtifactMeta(
             kind=self.kind,
@@ -330,8 +325,16 @@ class ArtifactWriter:
         _fsync(self.path / MARKER_NAME)
         _fsync(self.path)
         self.lock.check()
+        self._drop_journals()
         self._put_in_place()
         return meta
+
+    def _drop_journals(self) -> None:
+        """Remove what only an interrupted run would need; last of all what says that it may resume."""
+        for path in self.path.glob(".*"):
+            if path.is_file() and path.name != _RESUME_NAME:
+                path.unlink()
+        (self.path / _RESUME_NAME).unlink(missing_ok=True)
 
     def _sync(self, durable: Collection[str]) -> None:
         top = len(str(self.path)) + 1
@@ -359,11 +362,13 @@ class ArtifactWriter:
         shutil.rmtree(self._trash, ignore_errors=True)
         key = self.labels.get("key", "")
         marker = self.path / _RESUME_NAME
-        resumable = marker.is_file() and marker.read_text() == key and not is_complete(self.path)
+        resumable = marker.is_file() and marker.read_text() == key
         if self.path.exists() and not resumable:
             self.path.rename(self._trash)
             shutil.rmtree(self._trash)
         self.path.mkdir(exist_ok=True)
+        # A run that was stopped just before the rename has left the marker.
+        (self.path / MARKER_NAME).unlink(missing_ok=True)
         marker.write_text(key)
 
     def _refuse_foreign(self) -> None:

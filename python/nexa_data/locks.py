@@ -66,6 +66,7 @@ class Lock(ABC):
         self._owner = Owner.this_process()
         self._writing = threading.Lock()
         self._told_at = 0.0
+        self._waits = False
 
     def acquire(self, *, wait: bool = True, listen: Callable[..., object] | None = None) -> bool:
         """Become the owner.
@@ -80,19 +81,25 @@ class Lock(ABC):
         Raises:
             OSError: The file can't be made.
         """
-        waited = False
-        while not self._try():
-            if not wait:
-                return False
-            owner = self._other()
-            if not waited:
-                _log.info("waiting for %s, which holds %s", owner or "another process", self.path)
-                waited = True
-            if listen is not None and owner is not None and owner.told:
-                listen(*owner.told)
-            time.sleep(_POLL_S)
+        try:
+            while not self._try():
+                if not wait:
+                    return False
+                self._show(listen)
+                time.sleep(_POLL_S)
+        except BaseException:
+            self.release()  # it may be ours already, but its record couldn't be written
+            raise
         _held.add(self)
         return True
+
+    def _show(self, listen: Callable[..., object] | None) -> None:
+        owner = self._other()
+        if not self._waits:
+            _log.info("waiting for %s, which holds %s", owner or "another process", self.path)
+            self._waits = True
+        if listen is not None and owner is not None and owner.told:
+            listen(*owner.told)
 
     @abstractmethod
     def _try(self) -> bool:
@@ -103,7 +110,8 @@ class Lock(ABC):
         now = time.monotonic()
         if self._handle is not None and now - self._told_at >= _TELL_S:
             self._told_at = now
-            self._write(told=numbers)
+            with contextlib.suppress(OSError):  # a full disk: then nobody is shown anything
+                self._write(told=numbers)
 
     @abstractmethod
     def check(self) -> None:
@@ -238,7 +246,8 @@ class Lease(Lock):
                 self._lost = True
                 self.on_lost()
                 return
-            self._write(beat=1)
+            with contextlib.suppress(OSError):  # without a sign of life others take over, and `check` tells
+                self._write(beat=1)
 
     def _is_ours(self) -> bool:
         owner = self._other()

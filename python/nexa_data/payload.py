@@ -31,12 +31,8 @@ _CATALOG_NAME = "catalog.jsonl"
 
 def digest_text(*parts: str) -> str:
     """Return the sha256 of `parts` as hex; parts are length-prefixed, so that no two lists collide."""
-    digest = hashlib.sha256()
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.hexdigest()
+    pieces = [piece for raw in map(str.encode, parts) for piece in (len(raw).to_bytes(8, "little"), raw)]
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
 def _payload(folder: Path) -> list[tuple[str, int]]:
@@ -80,9 +76,11 @@ def payload_hash(folder: Path, digests: Mapping[str, str] | None = None) -> tupl
     lines: list[str] = []
     for name, size in _payload(folder):
         digest = known.get(name)
-        if digest is None:
+        if digest is None and name.startswith("shards/"):
             algorithms = _algorithms(folder) if algorithms is None else algorithms
             digest = _digest(folder / name, algorithms.get(name, "sha256"))
+        elif digest is None:
+            digest = _digest(folder / name, "sha256")
         total += size
         lines += [name, str(size), digest]
     return f"sha256:{digest_text(*lines)}", total

@@ -16,9 +16,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nexa_data import _core
 from nexa_data.artifacts import ArtifactMeta, is_complete, read_meta, verify_artifact
 from nexa_data.catalog import ShardCatalog
 from nexa_data.prepare import prepare_from_config, stage_catalog_to_nvme
+from nexa_data.staging.store import STORE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +122,17 @@ def timed(runner: Runner, job: list[Any]) -> float:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if name.startswith("."))  # noqa: PTH208 (hidden ones)
+    """Return what is left beside the artifacts and the store."""
+    found = os.listdir(folder)  # noqa: PTH208 (hidden ones)
+    return sorted(name for name in found if name.startswith(".") and name != STORE_NAME)
+
+
+def assert_the_store_tells_the_truth(folder: Path) -> None:
+    entries = [path for path in (folder / STORE_NAME).rglob("*/*/*") if path.is_file()]
+    assert entries
+    for path in entries:
+        algorithm, _, digits = path.relative_to(folder / STORE_NAME).as_posix().split("/")
+        assert _core.digest_file(path, algorithm)[1] == f"{algorithm}:{digits}"
 
 
 def config(root: Path, seed: int) -> dict[str, Any]:
@@ -188,6 +200,7 @@ def survive_stage(
         assert verify_artifact(destination).hash == wanted
         assert ShardCatalog.validate(destination, full=True)[1] == []
         assert hidden(destination.parent) == []
+        assert_the_store_tells_the_truth(destination.parent)
     assert struck, "no run was killed before its end: the points lie wrong"
 
 

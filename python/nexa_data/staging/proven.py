@@ -10,10 +10,10 @@ import re
 import stat
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from nexa_data.artifacts import write_atomic
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -28,6 +28,7 @@ Source: TypeAlias = tuple[str, int, int, int, int]
 """Path, size, time of modification, inode and device of what a file was copied from."""
 
 _DIGEST = re.compile(r"(sha256|blake3|xxh3|crc32c):[0-9a-f]{8,64}")
+_MODE = 0o644  # one that a group may write, as some umasks have it, would prove nothing
 _SYNC_S = 1.0
 _SPARE_LINES = 1000
 
@@ -60,20 +61,31 @@ class Proof:
     def parse(cls, line: str | bytes) -> Self | None:
         """Return the proof that `line` holds, None if it is torn or none of ours."""
         try:
-            found: dict[str, Any] = json.loads(line)
-            found["facts"] = size, _, inode = tuple(map(int, found["facts"]))
-            if found.get("source"):
+            found: dict[str, Any] = orjson.loads(line)
+            size, modified, inode = found["facts"]
+            found["facts"] = facts = (int(size), int(modified), int(inode))
+            if found["source"] is not None:
                 path, *numbers = found["source"]
                 found["source"] = (str(path), *map(int, numbers))
             proof = cls(**found)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             return None
         sound = isinstance(proof.name, str) and isinstance(proof.digest, str)
-        return proof if sound and _DIGEST.fullmatch(proof.digest) and min(size, inode) >= 0 else None
+        return proof if sound and _DIGEST.fullmatch(proof.digest) and min(facts) >= 0 else None
 
     def dumps(self) -> str:
         """Return the proof as a line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+        line = {
+            "name": self.name,
+            "digest": self.digest,
+            "facts": self.facts,
+            "source": self.source,
+            "mode": self.mode,
+            "reason": self.reason,
+            "retries": self.retries,
+            "reused": self.reused,
+        }
+        return json.dumps(line) + "\n"
 
 
 def facts_of(path: str, trusted: Collection[int] | None) -> Facts | None:
@@ -156,7 +168,7 @@ class ProvenFolder:
             return
         with self._only_one(), self._appended() as handle:
             lines = "".join(proof.dumps() for proof in self._pending)
-            os.write(handle, _mend(self.journal) + lines.encode(errors="replace"))
+            os.write(handle, _mend(self.journal) + lines.encode())
             self._lines += len(self._pending)
             self._pending.clear()
             self._unsynced = not due
@@ -167,7 +179,7 @@ class ProvenFolder:
     @contextmanager
     def _appended(self) -> Iterator[int]:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(self.journal, flags, 0o644 & ~0o022)
+        handle = os.open(self.journal, flags, _MODE)
         try:
             yield handle
         finally:
@@ -195,7 +207,13 @@ class ProvenFolder:
         self._unsynced = False
         self._proofs = {proof.name: proof for proof in proofs}
         self._lines = len(self._proofs)
-        write_atomic(self.journal, "".join(proof.dumps() for proof in self._proofs.values()).encode())
+        beside = self.journal.with_name(f".{self.journal.name}.{os.getpid()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(beside, flags, _MODE), "wb") as file:  # noqa: PTH123 (with flags and mode)
+            file.writelines(proof.dumps().encode() for proof in self._proofs.values())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.journal)
 
     def compact(self) -> None:
         """Write the journal anew if most of its lines are of files that are gone or were proven again."""

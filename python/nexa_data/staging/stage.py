@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import ArtifactWriter, payload_digest, write_atomic
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
+from nexa_data.errors import ArtifactError
 from nexa_data.staging.cache import Freed
 from nexa_data.staging.copying import FAILURES_NAME, Copying
 from nexa_data.staging.evict import make_room
@@ -133,9 +135,11 @@ def _stage(catalog_path: Path, destination: Path, options: StagingOptions) -> Ar
     trusted = trusted_users(options.trusted_uids)
     refuse_overlap(plan.root, destination)
     refuse_open_ancestors(destination, trusted)
-    found = find_staged(destination, plan, trusted)
-    if found is not None:
-        return found
+    # Without the lock, so that many may ask at once; whoever just replaces it is asked once the lock is had.
+    with contextlib.suppress(OSError, ArtifactError):
+        found = find_staged(destination, plan, trusted)
+        if found is not None:
+            return found
 
     def listen(done: int, total: int, shards: int, of_shards: int) -> None:
         options.progress(done, total)

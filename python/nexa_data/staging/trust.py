@@ -46,7 +46,7 @@ def refuse_open_ancestors(destination: Path, trusted: Collection[int]) -> None:
     for folder in Path(os.path.realpath(destination)).parents:
         try:
             found = folder.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         if found.st_uid not in {0, *trusted}:
             raise StagingError(
