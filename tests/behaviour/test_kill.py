@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from nexa_data import _core
 from nexa_data.artifacts import ArtifactMeta, is_complete, read_meta, verify_artifact
 from nexa_data.catalog import ShardCatalog
 from nexa_data.prepare import prepare_from_config, stage_catalog_to_nvme
+from nexa_data.staging.proven import Proof
 from nexa_data.staging.store import STORE_NAME
 
 if TYPE_CHECKING:
@@ -257,3 +259,32 @@ def test_a_staging_that_was_killed_goes_on_with_what_it_had_proven(runner: Runne
     assert verify_artifact(tmp_path / "out").labels["source_hash"] == read_meta(source).hash
     report = json.loads((tmp_path / "out" / "staging_report.json").read_bytes())
     assert report["reused_shards"] >= report["shards"] - 1
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_what_was_proven_before_the_kill_is_neither_copied_nor_hashed_again(
+    runner: Runner,
+    catalogs: tuple[ArtifactMeta, ArtifactMeta],
+    tmp_path: Path,
+    reuse: bool,  # noqa: FBT001
+) -> None:
+    source = catalogs[0].path
+    duration = timed(runner, ["stage", str(source), str(tmp_path / "reference")])
+    seen = 0
+    for number, after_s in enumerate(moments(6, duration)):
+        destination = tmp_path / f"{number}" / "out"
+        runner.run(["stage", str(source), str(destination)], after_s=after_s)
+        if not reuse:
+            shutil.rmtree(destination.parent / STORE_NAME, ignore_errors=True)
+        partial = destination.parent / ".out.partial"
+        record = partial / "staging_shards.jsonl"
+        lines = record.read_bytes().splitlines() if record.is_file() else []
+        proofs = [proof for proof in map(Proof.parse, lines) if proof]
+        inodes = {proof.name: proof.facts[2] for proof in proofs if not destination.exists()}
+        stage_catalog_to_nvme(source, destination, reuse=reuse)
+        assert {name: (destination / name).stat().st_ino for name in inodes} == inodes
+        seen += len(inodes)
+        if inodes:
+            report = json.loads((destination / "staging_report.json").read_bytes())
+            assert report["resumed_shards"] == len(inodes)
+    assert seen, "no run was killed between two shards: the points lie wrong"

@@ -108,7 +108,7 @@ def _write_or_reuse(destination: str, kind: str, told: Any, answer: Any) -> None
 def test_seven_wait_for_one_that_is_killed_and_then_one_of_them_writes(tmp_path: Path, kind: str) -> None:
     destination = tmp_path / "out"
     told, answer = context.Queue(), context.Queue()
-    owner = context.Process(target=_own_for_ever, args=(str(destination), kind))
+    owner = context.Process(target=_own_for_ever, args=(str(destination), kind), daemon=True)
     owner.start()
     soon((tmp_path / ".out.partial" / "half").exists)
     waiting = [
@@ -171,20 +171,21 @@ def test_a_lease_that_says_nothing_is_taken_in_time(tmp_path: Path, content: byt
     lock.release()
 
 
-def test_an_owner_whose_lease_was_taken_stops_and_does_not_publish(tmp_path: Path) -> None:
-    destination = tmp_path / "out"
-    with (
-        pytest.raises(ArtifactError, match="another process took over"),
-        ArtifactWriter(destination, kind="demo", lock="lease") as writer,
-    ):
+def publish_after_a_loss(destination: Path) -> None:
+    with ArtifactWriter(destination, kind="demo", lock="lease") as writer:
         (writer.path / "x").write_bytes(b"1")
         file = lock_path(destination)
         file.unlink()
         file.write_bytes(replace(Owner.this_process(), token="another").dumps())  # noqa: S106 (no secret)
         writer.publish()
-    assert not destination.exists()
+
+
+def test_an_owner_whose_lease_was_taken_stops_and_does_not_publish(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="another process took over"):
+        publish_after_a_loss(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     # The lease of the other one is let be.
-    assert lock_path(destination).exists()
+    assert lock_path(tmp_path / "out").exists()
 
 
 def test_an_owner_hears_at_once_that_its_lease_was_taken(tmp_path: Path) -> None:

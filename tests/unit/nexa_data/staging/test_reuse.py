@@ -8,11 +8,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from staging_catalog import Catalog, digest_of, entry, records_of, report_of, rewrite, ways
 from nexa_data.artifacts import read_meta, verify_artifact
 from nexa_data.errors import ContentMismatchError
 from nexa_data.staging.proven import Proof, ProvenFolder
 from nexa_data.staging.store import JOURNAL_NAME, STORE_NAME, Store
+from staging_catalog import Catalog, digest_of, entry, records_of, report_of, rewrite, ways
 
 if TYPE_CHECKING:
     from pathlib import Path
