@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -261,30 +260,34 @@ def test_a_staging_that_was_killed_goes_on_with_what_it_had_proven(runner: Runne
     assert report["reused_shards"] >= report["shards"] - 1
 
 
+STRUCK = """
+import os, signal, sys
+from pathlib import Path
+from nexa_data.prepare import stage_catalog_to_nvme
+
+def strike(done, total):
+    if done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+stage_catalog_to_nvme(Path(sys.argv[1]), Path(sys.argv[2]), shard_progress=strike, reuse=sys.argv[3] == "True")
+"""
+
+
 @pytest.mark.parametrize("reuse", [True, False])
 def test_what_was_proven_before_the_kill_is_neither_copied_nor_hashed_again(
-    runner: Runner,
     catalogs: tuple[ArtifactMeta, ArtifactMeta],
     tmp_path: Path,
     reuse: bool,  # noqa: FBT001
 ) -> None:
-    source = catalogs[0].path
-    duration = timed(runner, ["stage", str(source), str(tmp_path / "reference")])
-    seen = 0
-    for number, after_s in enumerate(moments(6, duration)):
-        destination = tmp_path / f"{number}" / "out"
-        runner.run(["stage", str(source), str(destination)], after_s=after_s)
-        if not reuse:
-            shutil.rmtree(destination.parent / STORE_NAME, ignore_errors=True)
-        partial = destination.parent / ".out.partial"
-        record = partial / "staging_shards.jsonl"
-        lines = record.read_bytes().splitlines() if record.is_file() else []
-        proofs = [proof for proof in map(Proof.parse, lines) if proof]
-        inodes = {proof.name: proof.facts[2] for proof in proofs if not destination.exists()}
-        stage_catalog_to_nvme(source, destination, reuse=reuse)
-        assert {name: (destination / name).stat().st_ino for name in inodes} == inodes
-        seen += len(inodes)
-        if inodes:
-            report = json.loads((destination / "staging_report.json").read_bytes())
-            assert report["resumed_shards"] == len(inodes)
-    assert seen, "no run was killed between two shards: the points lie wrong"
+    source, destination = catalogs[0].path, tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", STRUCK, source, destination, str(reuse)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not destination.exists()
+    lines = (tmp_path / ".out.partial" / "staging_shards.jsonl").read_bytes().splitlines()
+    inodes = {proof.name: proof.facts[2] for proof in map(Proof.parse, lines) if proof}
+    assert inodes
+    stage_catalog_to_nvme(source, destination, reuse=reuse)
+    report = json.loads((destination / "staging_report.json").read_bytes())
+    assert report["resumed_shards"] == len(inodes)
+    assert {name: (destination / name).stat().st_ino for name in inodes} == inodes
+    verify_artifact(destination)
