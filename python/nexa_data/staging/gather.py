@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from nexa_data.staging.proven import Proof, ProvenFolder
     from nexa_data.staging.store import Store
 
-__all__ = ["gather"]
+__all__ = ["Own", "gather"]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An artifact of the same catalog that has lost or changed something.
+
+    Args:
+        folder: Its folder.
+        proofs: Those of its shards that are proven, by name.
+    """
+
+    folder: Path
+    proofs: Mapping[str, Proof]
 
 
 def gather(
-    plan: Plan, record: ProvenFolder, store: Store | None, own: Mapping[str, Proof], algorithm: str
+    plan: Plan, record: ProvenFolder, store: Store | None, own: Own, algorithm: str
 ) -> tuple[dict[str, Proof], list[Job]]:
     """Take what is there already.
 
@@ -28,7 +41,7 @@ def gather(
         plan: What is to be staged.
         record: The partial folder; what isn't proven in it is removed.
         store: The store, None if it isn't to be used.
-        own: Proven shards of the artifact that is to be replaced, by name.
+        own: The artifact that is to be replaced.
         algorithm: Digest of shards to which the catalog gives none.
 
     Returns:
@@ -69,24 +82,15 @@ def _is_of(proof: Proof, job: Job, algorithm: str) -> bool:
 
 
 def _linked(
-    job: Job, digest: str | None, record: ProvenFolder, store: Store | None, own: Mapping[str, Proof]
+    job: Job, digest: str | None, record: ProvenFolder, store: Store | None, own: Own
 ) -> Proof | None:
     target = f"{record.folder}/{job.name}"
-    mine = own.get(job.name)
-    if mine is not None:
-        try:
-            os.link(f"{record.folder.parent}/{_destination(record.folder)}/{job.name}", target)
-        except OSError:
-            mine = None
-        else:
-            if facts_of(target, record.trusted) == mine.facts:
-                if store is not None:
-                    store.put(target, mine)
-                return replace(mine, reused="artifact")
-            Path(target).unlink()
-    if store is None or digest is None:
-        return None
-    proof = store.link(digest, target)
+    mine = own.proofs.get(job.name)
+    if mine is not None and _link(f"{own.folder}/{job.name}", target, mine, record):
+        if store is not None:
+            store.put(target, mine)
+        return replace(mine, reused="artifact")
+    proof = store.link(digest, target) if store is not None and digest is not None else None
     return (
         None
         if proof is None
@@ -94,8 +98,15 @@ def _linked(
     )
 
 
-def _destination(partial: Path) -> str:
-    return partial.name.removeprefix(".").removesuffix(".partial")
+def _link(path: str, target: str, proof: Proof, record: ProvenFolder) -> bool:
+    try:
+        os.link(path, target)
+    except OSError:
+        return False  # it is copied
+    if facts_of(target, record.trusted) == proof.facts:
+        return True
+    Path(target).unlink()
+    return False
 
 
 def _sweep(folder: Path, keep: set[str]) -> None:

@@ -125,6 +125,7 @@ class ProvenFolder:
         self._synced_at = 0.0
         self._unsynced = False
         self._lines = 0
+        self._foreign = False
         for line in self._read():
             self._lines += 1
             proof = Proof.parse(line)
@@ -140,6 +141,7 @@ class ProvenFolder:
             found = os.fstat(handle)
             others = stat.S_IWGRP | stat.S_IWOTH
             if not stat.S_ISREG(found.st_mode) or found.st_uid not in self.trusted or found.st_mode & others:
+                self._foreign = True
                 return []
             return file.read().splitlines()
 
@@ -165,6 +167,12 @@ class ProvenFolder:
         """
         due = final or time.monotonic() - self._synced_at >= _SYNC_S
         if not self._pending and not (due and self._unsynced):
+            return
+        if self._foreign:
+            self._foreign = False
+            self.replace(
+                list(self._proofs.values())
+            )  # what is appended to a stranger's journal proves nothing
             return
         with self._only_one(), self._appended() as handle:
             lines = "".join(proof.dumps() for proof in self._pending)

@@ -17,7 +17,7 @@ from nexa_data.errors import ArtifactError
 from nexa_data.staging.cache import Freed
 from nexa_data.staging.copying import FAILURES_NAME, Copying
 from nexa_data.staging.evict import make_room
-from nexa_data.staging.gather import gather
+from nexa_data.staging.gather import Own, gather
 from nexa_data.staging.options import StagingOptions
 from nexa_data.staging.plan import STAGED_KIND, check_sources, plan_staging
 from nexa_data.staging.preflight import refuse_overlap, refuse_too_little_space
@@ -159,7 +159,7 @@ def _stage(catalog_path: Path, destination: Path, options: StagingOptions) -> Ar
         if own:
             _log.warning("%s has lost or changed shards since it was staged; staging it again", destination)
         check_sources(plan.catalog)
-        return _Staging(plan, writer, options, trusted, watch).run(own)
+        return _Staging(plan, writer, options, trusted, watch).run(Own(destination, own))
 
 
 class _Staging:
@@ -183,11 +183,11 @@ class _Staging:
         self._copying = Copying(plan, options, self._record, self._store, writer.lock)
         self._evicted = Freed()
 
-    def run(self, own: Mapping[str, Proof]) -> ArtifactMeta:
+    def run(self, own: Own) -> ArtifactMeta:
         """Gather, copy, publish.
 
         Args:
-            own: Proven shards of the artifact that is replaced.
+            own: The artifact that is replaced, if it is of the same catalog.
         """
         (self._writer.path / FAILURES_NAME).unlink(missing_ok=True)
         try:
@@ -200,7 +200,8 @@ class _Staging:
         finally:
             if self._store is not None:
                 self._store.flush(final=True)
-                self._store.compact()
+        if self._store is not None:
+            self._store.compact()
         self._copying.refuse(len(self._plan.jobs))
         return self._publish(found | self._copying.proofs)
 

@@ -214,7 +214,8 @@ import os, sys
 from pathlib import Path
 from nexa_data.locks import Flock
 
-Flock(Path(sys.argv[1])).acquire()
+lock = Flock(Path(sys.argv[1]))
+lock.acquire()
 if os.fork() == 0:
     os.close(1)
     sys.stdin.read()

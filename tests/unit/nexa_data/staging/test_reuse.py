@@ -26,8 +26,8 @@ def inodes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_ino for path in (folder / "shards").iterdir()}
 
 
-def lines_of_journal(parent: Path) -> list[str]:
-    return (parent / STORE_NAME / JOURNAL_NAME).read_text().splitlines()
+def lines_of_journal(parent: Path) -> list[bytes]:
+    return (parent / STORE_NAME / JOURNAL_NAME).read_bytes().splitlines()
 
 
 def test_each_shard_has_a_line_that_says_how_it_came(catalog: Catalog, tmp_path: Path) -> None:
@@ -246,6 +246,8 @@ def test_a_damaged_journal_costs_a_hashing_and_no_copy(catalog: Catalog, tmp_pat
     catalog.stage(tmp_path / "two")
     assert ways(tmp_path / "two") == {"linked": 5}
     verify_artifact(tmp_path / "two")
+    assert journal.stat().st_uid == os.geteuid()
+    assert len([line for line in lines_of_journal(tmp_path) if Proof.parse(line)]) >= 5
     catalog.stage(tmp_path / "three")
     assert ways(tmp_path / "three") == {"linked": 5}
 
