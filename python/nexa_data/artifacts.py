@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -17,45 +14,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nexa_data.errors import ArtifactError, NexaError
+from nexa_data.locks import lock_for
+from nexa_data.payload import MARKER_NAME, META_NAME, digest_text, payload_digest, payload_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from types import TracebackType
+
+    from nexa_data.locks import Lock
 
 __all__ = [
     "FORMAT_VERSION",
+    "MARKER_NAME",
     "ArtifactMeta",
     "ArtifactWriter",
     "digest_text",
     "is_complete",
+    "lock_path",
     "move_latest",
+    "partial_path",
+    "payload_digest",
     "payload_hash",
     "read_meta",
+    "remove_artifact",
+    "trash_path",
     "verify_artifact",
     "write_atomic",
 ]
 
-_log = logging.getLogger(__name__)
-
 FORMAT_VERSION = 1
 """Version of the artifact layout; part of every key, so that a new layout never passes for an old one."""
 
-META_NAME = "meta.json"
-MARKER_NAME = "COMPLETE"
 _RESUME_NAME = ".resume-key"
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
-_NOT_PAYLOAD = frozenset(
-    {
-        META_NAME,
-        MARKER_NAME,
-        "README.md",
-        "croissant.json",
-        "quality_report.html",
-        "quality_report.json",
-        "staging_report.json",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,44 +108,6 @@ def read_meta(path: Path) -> ArtifactMeta:
         ) from error
 
 
-def digest_text(*parts: str) -> str:
-    """Return the sha256 of `parts` as hex; parts are length-prefixed, so that no two lists collide."""
-    digest = hashlib.sha256()
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.hexdigest()
-
-
-def _payload(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in _NOT_PAYLOAD and not name.startswith("."):
-            yield name, path
-
-
-def payload_hash(folder: Path, digests: Mapping[str, str] | None = None) -> tuple[str, int]:
-    """Return (`sha256:<hex>`, bytes) of the payload in `folder`.
-
-    Args:
-        folder: Folder of the artifact.
-        digests: Known sha256 (hex) by relative path, from the pass that wrote the file; others are read.
-    """
-    known = digests or {}
-    total = 0
-    lines: list[str] = []
-    for name, path in _payload(folder):
-        size = path.stat().st_size
-        digest = known.get(name)
-        if digest is None:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total += size
-        lines += [name, str(size), digest]
-    return f"sha256:{digest_text(*lines)}", total
-
-
 def verify_artifact(path: Path) -> ArtifactMeta:
     """Read the whole payload of an artifact and compare it with its recorded hash.
 
@@ -171,7 +124,7 @@ def verify_artifact(path: Path) -> ArtifactMeta:
     return meta
 
 
-def _fsync(path: Path) -> None:
+def _fsync(path: Path | str) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -220,44 +173,28 @@ def move_latest(folder: Path) -> None:
     _fsync(folder.parent)
 
 
-class _Lock:
-    """An exclusive `flock` on a file beside the destination, removed on release, free again when its owner dies."""
+def remove_artifact(folder: Path) -> None:
+    """Remove an artifact so that it is gone as a whole at once, whatever interrupts the rest."""
+    trash = trash_path(folder)
+    shutil.rmtree(trash, ignore_errors=True)
+    folder.rename(trash)
+    _fsync(folder.parent)
+    shutil.rmtree(trash, ignore_errors=True)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._handle: int | None = None
 
-    def acquire(self) -> None:
-        while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                self._lock(handle)
-                # The former owner may have removed the file that we waited on: then the lock means nothing.
-                if os.fstat(handle).st_ino == self.path.stat().st_ino:
-                    os.ftruncate(handle, 0)
-                    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-                    self._handle = handle
-                    return
-            except FileNotFoundError:
-                pass
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)
+def lock_path(folder: Path) -> Path:
+    """Return the file whose owner may write the artifact in `folder`."""
+    return folder.parent / f".{folder.name}.lock"
 
-    def _lock(self, handle: int) -> None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            _log.info("waiting for process %s, which is writing beside %s", owner, self.path)
-            fcntl.flock(handle, fcntl.LOCK_EX)
 
-    def release(self) -> None:
-        if self._handle is not None:
-            self.path.unlink(missing_ok=True)
-            os.close(self._handle)
-            self._handle = None
+def partial_path(folder: Path) -> Path:
+    """Return where the artifact in `folder` is written until it is published."""
+    return folder.parent / f".{folder.name}.partial"
+
+
+def trash_path(folder: Path) -> Path:
+    """Return where what is to be removed of the artifact in `folder` goes first."""
+    return folder.parent / f".{folder.name}.trash"
 
 
 class ArtifactWriter:
@@ -271,6 +208,8 @@ class ArtifactWriter:
         kind: Kind that `meta.json` will say.
         inputs: What it is made from.
         labels: Labels; `key` decides about resuming and reuse.
+        lock: How other processes are kept out: `auto`, `flock` or `lease`; see `nexa_data.locks.lock_for`.
+        listen: Called while waiting for another process, with the numbers that it gives to `tell`.
 
     Raises:
         ArtifactError: The destination is a file, a foreign non-empty folder, or an artifact of another kind.
@@ -291,29 +230,45 @@ class ArtifactWriter:
         kind: str,
         inputs: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
+        lock: str = "auto",
+        listen: Callable[..., object] | None = None,
     ) -> None:
         self.destination = Path(os.path.abspath(destination))  # noqa: PTH100 (`resolve` would follow `latest`)
-        parent, name = self.destination.parent, self.destination.name
-        self.path = parent / f".{name}.partial"
+        self.path = partial_path(self.destination)
         self.kind = kind
         self.inputs = dict(inputs or {})
         self.labels = dict(labels or {})
-        self._trash = parent / f".{name}.trash"
-        self._lock = _Lock(parent / f".{name}.lock")
+        self._trash = trash_path(self.destination)
+        self._kind_of_lock = lock
+        self._listen = listen
+        self._lock: Lock | None = None
 
     def __enter__(self) -> Self:
+        parent = self.destination.parent
         try:
-            self.destination.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            parent.mkdir(parents=True, exist_ok=True)
+            lock = lock_for(lock_path(self.destination), self._kind_of_lock)
+            lock.acquire(listen=self._listen)
         except OSError as error:
             raise _unwritable(self.destination, error) from error
+        self._lock = lock
         try:
             self._refuse_foreign()
             self._open_partial()
+        except OSError as error:
+            lock.release()
+            raise error if isinstance(error, NexaError) else _unwritable(self.destination, error) from error
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
         return self
+
+    @property
+    def lock(self) -> Lock:
+        """What keeps other processes out, and shows them what it is told."""
+        if self._lock is None:
+            raise ArtifactError("the writer isn't entered", remedy="use it in a `with` block")
+        return self._lock
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -322,7 +277,7 @@ class ArtifactWriter:
         with contextlib.suppress(OSError):
             if os.listdir(self.path) == [_RESUME_NAME]:  # noqa: PTH208 (names are all that is asked)
                 self.discard()
-        self._lock.release()
+        self.lock.release()
         if isinstance(error, OSError) and not isinstance(error, NexaError) and error.errno in _UNWRITABLE:
             raise _unwritable(self.destination, error) from error
 
@@ -338,19 +293,21 @@ class ArtifactWriter:
         """Remove the partial folder: there is nothing in it to resume from."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def publish(self, digests: Mapping[str, str] | None = None) -> ArtifactMeta:
+    def publish(
+        self, digests: Mapping[str, str] | None = None, *, durable: Collection[str] = ()
+    ) -> ArtifactMeta:
         """Make the partial folder durable and put it in place of the destination.
 
         Args:
-            digests: Known sha256 (hex) by relative path, so that these files aren't read again.
+            digests: Known digests by relative path (see `payload_digest`), so that these files aren't read again.
+            durable: Relative paths of files whose content is on disk already, so that they aren't synced again.
 
         Returns:
             The meta data that was stored.
+
+        Raises:
+            ArtifactError: Another process took over, as this one seemed dead.
         """
-        # Journals lie at the top; a shard further down may have any name.
-        for path in self.path.glob(".*"):
-            if path.is_file():
-                path.unlink()
         digest, size = payload_hash(self.path, digests)
         meta = ArtifactMeta(
             kind=self.kind,
@@ -362,19 +319,31 @@ class ArtifactWriter:
             labels=self.labels,
         )
         (self.path / META_NAME).write_text(json.dumps(meta.as_dict(), indent=2, sort_keys=True) + "\n")
-        self._sync()
+        self._sync(durable)
         # The marker is the last thing written, and the rename shows it together with all the rest.
         (self.path / MARKER_NAME).write_text(f"{digest}\n")
         _fsync(self.path / MARKER_NAME)
         _fsync(self.path)
+        self.lock.check()
+        self._drop_journals()
         self._put_in_place()
         return meta
 
-    def _sync(self) -> None:
+    def _drop_journals(self) -> None:
+        """Remove what only an interrupted run would need; last of all what says that it may resume."""
+        for path in self.path.glob(".*"):
+            if path.is_file() and path.name != _RESUME_NAME:
+                path.unlink()
+        (self.path / _RESUME_NAME).unlink(missing_ok=True)
+
+    def _sync(self, durable: Collection[str]) -> None:
+        top = len(str(self.path)) + 1
         for folder, _, names in os.walk(self.path, topdown=False):
             for name in names:
-                _fsync(Path(folder) / name)
-            _fsync(Path(folder))
+                path = f"{folder}/{name}"
+                if path[top:] not in durable:
+                    _fsync(path)
+            _fsync(folder)
 
     def _put_in_place(self) -> None:
         try:
@@ -393,11 +362,13 @@ class ArtifactWriter:
         shutil.rmtree(self._trash, ignore_errors=True)
         key = self.labels.get("key", "")
         marker = self.path / _RESUME_NAME
-        resumable = marker.is_file() and marker.read_text() == key and not is_complete(self.path)
+        resumable = marker.is_file() and marker.read_text() == key
         if self.path.exists() and not resumable:
             self.path.rename(self._trash)
             shutil.rmtree(self._trash)
         self.path.mkdir(exist_ok=True)
+        # A run that was stopped just before the rename has left the marker.
+        (self.path / MARKER_NAME).unlink(missing_ok=True)
         marker.write_text(key)
 
     def _refuse_foreign(self) -> None:

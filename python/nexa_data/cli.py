@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nexa_data.cli_distill import distill
+from nexa_data.cli_stage import evict, stage, unstage
 from nexa_data.console import (
     bytes_text,
     configure_logging,
-    rate_text,
+    reuse_text,
     say,
-    seconds_text,
     show,
     show_facts,
     show_json,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nexa_data.config import Config
-    from nexa_data.steps import Step
 
 __all__ = ["app", "main"]
 
@@ -181,53 +180,14 @@ def prepare(
             "hash": meta.hash,
             "records": records,
             "size": bytes_text(meta.bytes),
-            "reused": _reuse(step),
+            "reused": reuse_text(step.seconds, reused=step.reused),
         }
     )
 
 
-def _reuse(step: Step) -> str:
-    return f"{'yes' if step.reused else 'no'} ({seconds_text(step.seconds)})"
-
-
-@app.command()
-def stage(
-    catalog: Annotated[
-        Path,
-        typer.Argument(metavar="CATALOG", help="A catalog, or the folder that holds it.", show_default=False),
-    ],
-    destination: Annotated[
-        Path, typer.Argument(metavar="DESTINATION", help="Folder that the copy will be.", show_default=False)
-    ],
-    algorithm: Annotated[
-        str, typer.Option(help="Digest where the catalog has none: sha256, blake3, xxh3 or crc32c.")
-    ] = "sha256",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Shards copied at once.", show_default="automatic")
-    ] = None,
-    *,
-    direct: Annotated[
-        bool, typer.Option("--direct/--no-direct", help="Copy past the page cache where possible.")
-    ] = True,
-    as_json: _Json = False,
-) -> None:
-    """Copy a catalog's shards to local disk, verified. A second run copies nothing."""
-    from nexa_data.steps import stage
-
-    meta, step = stage(catalog, destination, algorithm=algorithm, threads=threads, direct=direct)
-    if as_json:
-        show_json({**meta.as_dict(), "records": step.records, "reused": step.reused, "seconds": step.seconds})
-        return
-    rate = rate_text(step.bytes, step.seconds)
-    show_facts(
-        {
-            "staged": meta.uri,
-            "hash": meta.hash,
-            "size": bytes_text(meta.bytes),
-            "reused": _reuse(step),
-            "copied": None if step.reused else f"{step.note}, {rate}",
-        }
-    )
+app.command()(stage)
+app.command()(unstage)
+app.command()(evict)
 
 
 @app.command()

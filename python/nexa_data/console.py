@@ -20,6 +20,7 @@ __all__ = [
     "bytes_text",
     "configure_logging",
     "rate_text",
+    "reuse_text",
     "say",
     "seconds_text",
     "show",
@@ -152,6 +153,16 @@ def rate_text(size: int | None, seconds: float) -> str | None:
     return None if size is None or seconds <= 0 else f"{bytes_text(int(size / seconds))}/s"
 
 
+def reuse_text(seconds: float, *, reused: bool) -> str:
+    """Return whether something was reused, and how long that took to make or find.
+
+    Example:
+        >>> reuse_text(0.0123, reused=True)
+        'yes (0.012 s)'
+    """
+    return f"{'yes' if reused else 'no'} ({seconds_text(seconds)})"
+
+
 class _Notes(logging.StreamHandler[Any]):
     """Prints log records to whatever stderr is at the moment: a progress bar may have taken its place."""
 
@@ -186,6 +197,11 @@ class Bar:
         self._since = time.monotonic()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._parts = ""
+
+    def count_parts(self, done: int, total: int) -> None:
+        """Say how many of the shards are done."""
+        self._parts = f" {done:,}/{total:,} shards"
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Say how far the work is."""
@@ -196,7 +212,8 @@ class Bar:
             self._task = self._progress.add_task(self._label, total=total, completed=done)
             self._progress.tasks[0].start_time = self._since
             self._progress.start()
-        self._progress.update(self._task, completed=done, total=total)
+        label = self._label + self._parts
+        self._progress.update(self._task, completed=done, total=total, description=label)
 
     def _new(self) -> Progress:
         from rich.console import Console
@@ -206,6 +223,7 @@ class Bar:
             Progress,
             TextColumn,
             TimeElapsedColumn,
+            TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
@@ -214,7 +232,13 @@ class Bar:
             if self._unit == "bytes"
             else (TextColumn("{task.completed:,} " + self._unit),)
         )
-        columns = (TextColumn("{task.description}"), BarColumn(), *counted, TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            *counted,
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         return Progress(*columns, console=Console(stderr=True), transient=True)
 
     def __enter__(self) -> Self:

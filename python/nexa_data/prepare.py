@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data.pipeline import DataPipeline
 from nexa_data.publishing import publish_dataset, publish_metadata
-from nexa_data.staging import stage_catalog
+from nexa_data.staging import stage_catalog_to_nvme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,42 +61,6 @@ def prepare_from_config(
     if materialize_only:
         return publish_metadata(pipeline)
     return publish_dataset(pipeline, progress=progress)
-
-
-def stage_catalog_to_nvme(
-    catalog_path: Path,
-    destination: Path,
-    *,
-    algorithm: str = "sha256",
-    threads: int | None = None,
-    direct: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> ArtifactMeta:
-    """Copy a catalog's shards to local disk, verified in the same pass; see `nexa_data.staging.stage_catalog`.
-
-    Run twice it copies nothing; run by many processes at once, one copies and the others wait and reuse.
-
-    Args:
-        catalog_path: The catalog, or the folder that holds it.
-        destination: Folder that the staged artifact will be.
-        algorithm: Digest for shards whose catalog line has none.
-        threads: Shards that are copied at once.
-        direct: Copy past the page cache where the file systems allow it.
-        progress: Called with bytes copied and bytes in all.
-
-    Returns:
-        Meta data of the staged artifact.
-
-    Raises:
-        ShardNotFoundError: The catalog or a shard isn't there.
-        CatalogError: The catalog is malformed, or a name would leave the destination.
-        StagingError: Not enough space, not writable, a device's error, or (`ContentMismatchError`) a size or
-            digest that is not the catalog's.
-        ArtifactError: The destination holds files of somebody else.
-    """
-    return stage_catalog(
-        catalog_path, destination, algorithm=algorithm, threads=threads, direct=direct, progress=progress
-    )
 
 
 def build_dataloaders(

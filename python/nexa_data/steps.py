@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -111,41 +110,40 @@ def validate(target: Path) -> Step:
     return Step("validate", seconds, ShardCatalog.load(target).records(), read_meta(target).bytes, note=note)
 
 
-def stage(
-    catalog: Path,
-    destination: Path,
-    *,
-    algorithm: str = "sha256",
-    threads: int | None = None,
-    direct: bool = True,
-) -> tuple[ArtifactMeta, Step]:
+def stage(catalog: Path, destination: Path, **options: Any) -> tuple[ArtifactMeta, Step]:
     """Copy a catalog's shards to `destination`, or find the copy there.
+
+    Args:
+        catalog: The catalog, or the folder that holds it.
+        destination: Folder that the copy will be.
+        options: As `stage_catalog_to_nvme` takes them.
 
     Raises:
         NexaError: As `stage_catalog_to_nvme` does.
     """
     from nexa_data.catalog import ShardCatalog
     from nexa_data.prepare import stage_catalog_to_nvme
+    from nexa_data.staging import read_report
 
     began, started = _now(), time.perf_counter()
     with Bar("staging", "bytes") as bar:
         meta = stage_catalog_to_nvme(
-            catalog, destination, algorithm=algorithm, threads=threads, direct=direct, progress=bar
+            catalog, destination, **options, progress=bar, shard_progress=bar.count_parts
         )
     seconds = time.perf_counter() - started
     records = ShardCatalog.load(meta.path).records() or None
-    return meta, Step("stage", seconds, records, meta.bytes, meta.created_at < began, _how(meta))
+    return meta, Step(
+        "stage", seconds, records, meta.bytes, meta.created_at < began, _how(read_report(meta.path))
+    )
 
 
-def _how(meta: ArtifactMeta) -> str:
-    """Return how the shards were copied, from the staging report."""
-    try:
-        report = json.loads((meta.path / "staging_report.json").read_bytes())
-        modes = ", ".join(f"{count} {mode}" for mode, count in report["modes"].items())
-        reused = f"{report['reused_shards']} from before" if report["reused_shards"] else ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return ", ".join(part for part in (modes, reused) if part)
+def _how(report: dict[str, Any]) -> str:
+    """Return how the shards came to where they are."""
+    modes = [f"{count} {mode}" for mode, count in report.get("modes", {}).items()]
+    ways = [
+        f"{report[f'{way}_shards']} {way}" for way in ("linked", "resumed") if report.get(f"{way}_shards")
+    ]
+    return ", ".join(modes + ways)
 
 
 def staged_copy(config: Config, prepared: ArtifactMeta) -> tuple[ArtifactMeta, Step]:

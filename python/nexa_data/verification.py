@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nexa_data.artifacts import is_complete, payload_hash, read_meta
+from nexa_data.artifacts import is_complete, payload_digest, payload_hash, read_meta
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
 from nexa_data.console import Bar, show, show_table, watching
 from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
@@ -147,12 +147,8 @@ def _proven(folder: Path) -> dict[str, str]:
     """Return the digests that the catalog's check has just read and compared."""
     if not (folder / CATALOG_NAME).is_file():
         return {}
-    digests = {shard.uri: shard.checksum or "" for shard in ShardCatalog.load(folder)}
-    return {
-        uri: checksum.removeprefix("sha256:")
-        for uri, checksum in digests.items()
-        if checksum.startswith("sha256:")
-    }
+    catalog = ShardCatalog.load(folder)
+    return {shard.uri: payload_digest(shard.checksum) for shard in catalog if shard.checksum}
 
 
 def show_verification(found: Verification) -> None:

@@ -16,9 +16,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nexa_data import _core
 from nexa_data.artifacts import ArtifactMeta, is_complete, read_meta, verify_artifact
 from nexa_data.catalog import ShardCatalog
 from nexa_data.prepare import prepare_from_config, stage_catalog_to_nvme
+from nexa_data.staging.proven import Proof
+from nexa_data.staging.store import STORE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +123,17 @@ def timed(runner: Runner, job: list[Any]) -> float:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if name.startswith("."))  # noqa: PTH208 (hidden ones)
+    """Return what is left beside the artifacts and the store."""
+    found = os.listdir(folder)  # noqa: PTH208 (hidden ones)
+    return sorted(name for name in found if name.startswith(".") and name != STORE_NAME)
+
+
+def assert_the_store_tells_the_truth(folder: Path) -> None:
+    entries = [path for path in (folder / STORE_NAME).rglob("*/*/*") if path.is_file()]
+    assert entries
+    for path in entries:
+        algorithm, _, digits = path.relative_to(folder / STORE_NAME).as_posix().split("/")
+        assert _core.digest_file(path, algorithm)[1] == f"{algorithm}:{digits}"
 
 
 def config(root: Path, seed: int) -> dict[str, Any]:
@@ -188,6 +201,7 @@ def survive_stage(
         assert verify_artifact(destination).hash == wanted
         assert ShardCatalog.validate(destination, full=True)[1] == []
         assert hidden(destination.parent) == []
+        assert_the_store_tells_the_truth(destination.parent)
     assert struck, "no run was killed before its end: the points lie wrong"
 
 
@@ -244,3 +258,36 @@ def test_a_staging_that_was_killed_goes_on_with_what_it_had_proven(runner: Runne
     assert verify_artifact(tmp_path / "out").labels["source_hash"] == read_meta(source).hash
     report = json.loads((tmp_path / "out" / "staging_report.json").read_bytes())
     assert report["reused_shards"] >= report["shards"] - 1
+
+
+STRUCK = """
+import os, signal, sys
+from pathlib import Path
+from nexa_data.prepare import stage_catalog_to_nvme
+
+def strike(done, total):
+    if done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+stage_catalog_to_nvme(Path(sys.argv[1]), Path(sys.argv[2]), shard_progress=strike, reuse=sys.argv[3] == "True")
+"""
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_what_was_proven_before_the_kill_is_neither_copied_nor_hashed_again(
+    catalogs: tuple[ArtifactMeta, ArtifactMeta],
+    tmp_path: Path,
+    reuse: bool,  # noqa: FBT001
+) -> None:
+    source, destination = catalogs[0].path, tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", STRUCK, source, destination, str(reuse)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not destination.exists()
+    lines = (tmp_path / ".out.partial" / "staging_shards.jsonl").read_bytes().splitlines()
+    inodes = {proof.name: proof.facts[2] for proof in map(Proof.parse, lines) if proof}
+    assert inodes
+    stage_catalog_to_nvme(source, destination, reuse=reuse)
+    report = json.loads((destination / "staging_report.json").read_bytes())
+    assert report["resumed_shards"] == len(inodes)
+    assert {name: (destination / name).stat().st_ino for name in inodes} == inodes
+    verify_artifact(destination)

@@ -13,6 +13,7 @@ from nexa_data import _core
 from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.catalog import ShardCatalog
 from nexa_data.errors import CatalogError, ConfigError, RecordError
+from nexa_data.holds import hold_artifact
 from nexa_data.optional import needed
 
 with needed("torch", "ShardDataset"):
@@ -21,6 +22,8 @@ with needed("torch", "ShardDataset"):
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nexa_data.holds import Hold
 
 __all__ = ["BatchRequest", "EpochOrder", "ShardDataset"]
 
@@ -128,6 +131,7 @@ class ShardDataset(Dataset[Any]):
         columns: Columns to load, in their order.
         as_dict: Batches as a mapping of column to tensor instead of a tuple.
         augment: What is done to the features and labels of each batch of a request.
+        hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
 
     Raises:
         ConfigError: `augment` is given, but not both columns that it wants.
@@ -154,12 +158,14 @@ class ShardDataset(Dataset[Any]):
         columns: Sequence[str] = ("features", "label"),
         as_dict: bool = False,
         augment: _Augment | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self.folder = Path(folder).resolve()
         self.split = split
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
+        self._hold = hold
         if augment is not None and not set(AUGMENTED) <= set(self.columns):
             raise ConfigError(
                 f"data.augmentations want the columns {' and '.join(AUGMENTED)}, data.batch.columns has {', '.join(self.columns)}",
@@ -178,10 +184,12 @@ class ShardDataset(Dataset[Any]):
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
+        state = {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
+        return state | {"_hold": self._hold is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        # A descriptor belongs to its process; another one takes a hold of its own.
+        self.__dict__.update(state | {"_hold": hold_artifact(state["folder"]) if state["_hold"] else None})
         self._open()
 
     def __len__(self) -> int:

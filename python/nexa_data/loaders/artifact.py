@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
+from nexa_data.holds import hold_artifact
 from nexa_data.publishing import DATASET_KIND, find_dataset, publish_dataset
 from nexa_data.staging import stage_catalog, staged_folder
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from nexa_data.artifacts import ArtifactMeta
     from nexa_data.config import Config
+    from nexa_data.holds import Hold
     from nexa_data.pipeline import DataPipeline
 
 __all__ = ["dataset_folder"]
@@ -23,8 +25,10 @@ __all__ = ["dataset_folder"]
 _log = logging.getLogger(__name__)
 
 
-def dataset_folder(pipeline: DataPipeline, *, distributed: bool) -> Path:
+def dataset_folder(pipeline: DataPipeline, *, distributed: bool) -> tuple[Path, Hold | None]:
     """Return the folder that loaders read: the staged copy in `data.cache_dir`, else the prepared artifact.
+
+    A staged copy is held: as long as the loader keeps what is returned beside the folder, nobody evicts it.
 
     One process alone prepares and stages what is missing; one of several never does, since they would all start at
     once.
@@ -42,7 +46,7 @@ def dataset_folder(pipeline: DataPipeline, *, distributed: bool) -> Path:
             )
         prepared = publish_dataset(pipeline)
     if config.data.cache_dir is None:
-        return prepared.path
+        return prepared.path, None
     return _staged(config, prepared, distributed=distributed)
 
 
@@ -73,10 +77,11 @@ def _same_config(meta: ArtifactMeta, config: Config) -> bool:
     return json.dumps(there, sort_keys=True) == json.dumps(here, sort_keys=True)
 
 
-def _staged(config: Config, prepared: ArtifactMeta, *, distributed: bool) -> Path:
+def _staged(config: Config, prepared: ArtifactMeta, *, distributed: bool) -> tuple[Path, Hold | None]:
     folder = staged_folder(config, prepared)
-    if is_complete(folder) and read_meta(folder).labels.get("source_hash") == prepared.hash:
-        return folder
+    hold = _held(folder, prepared)
+    if hold is not None:
+        return folder, hold
     if distributed:
         _log.warning(
             "%s is not staged to %s; reading it where it is (%s on each node, and it is staged)",
@@ -84,9 +89,20 @@ def _staged(config: Config, prepared: ArtifactMeta, *, distributed: bool) -> Pat
             folder,
             _command(config),
         )
-        return prepared.path
+        return prepared.path, None
     try:
-        return stage_catalog(prepared.path, folder).path
+        stage_catalog(prepared.path, folder)
     except NexaError as error:
         _log.warning("%s could not be staged, reading it where it is: %s", prepared.uri, error)
-        return prepared.path
+        return prepared.path, None
+    hold = _held(folder, prepared)
+    return (folder, hold) if hold is not None else (prepared.path, None)
+
+
+def _held(folder: Path, prepared: ArtifactMeta) -> Hold | None:
+    """Return a hold on the staged copy if it is one of exactly what was prepared."""
+    hold = hold_artifact(folder)
+    # Asked once it is held: before, it could have been removed between the question and the use.
+    if hold is not None and read_meta(folder).labels.get("source_hash") == prepared.hash:
+        return hold
+    return None

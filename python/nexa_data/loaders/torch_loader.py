@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexa_data.config import Config
+    from nexa_data.holds import Hold
     from nexa_data.loaders.ranks import Ranks
 
 __all__ = ["ShardLoader", "build_loader", "build_loaders"]
@@ -145,8 +146,8 @@ def build_loaders(
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
-    folder = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, split, ranks) for split in wanted}
+    folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
+    return {split: _loader(config, folder, hold, split, ranks) for split in wanted}
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
@@ -159,7 +160,7 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _loader(config: Config, folder: Path, split: str, ranks: Ranks) -> ShardLoader:
+def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks) -> ShardLoader:
     data, train = config.data, split == "train"
     dataset = ShardDataset(
         folder,
@@ -167,6 +168,7 @@ def _loader(config: Config, folder: Path, split: str, ranks: Ranks) -> ShardLoad
         columns=data.batch.columns or ("features", "label"),
         as_dict=data.batch.as_ == "dict",
         augment=batch_augmentor(config) if train else None,
+        hold=hold,
     )
     records = len(dataset)
     batch = data.global_batch_size or data.batch_size * ranks.world_size

@@ -65,7 +65,9 @@ def report_of(folder: Path) -> dict[str, Any]:
 
 
 def names(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.exists() else set()  # noqa: PTH208 (hidden ones too)
+    """Return what lies in a folder beside the store."""
+    found = set(os.listdir(folder)) if folder.exists() else set()  # noqa: PTH208 (hidden ones too)
+    return found - {".nexa-store"}
 
 
 def facts(folder: Path) -> dict[str, tuple[int, int]]:
@@ -103,7 +105,7 @@ def test_the_report_says_what_was_done(source: Path, tmp_path: Path) -> None:
     assert report["reused_shards"] == 0
     assert sum(report["modes"].values()) == SHARDS
     assert set(report["modes"]) <= {"direct", "buffered"}
-    stage_catalog_to_nvme(source, tmp_path / "plain", direct=False)
+    stage_catalog_to_nvme(source, tmp_path / "plain", direct=False, reuse=False)
     assert report_of(tmp_path / "plain")["modes"] == {"buffered": SHARDS}
 
 
