@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 JOBS ?= 2
 DEMO_DIR ?= runs/demo
+SECONDS ?= 60
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 DEPS_STAMP := $(VENV)/.nexa-deps
@@ -55,7 +56,8 @@ test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points
+test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines
+	cargo test -p nexa-catalog --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow
 
 .PHONY: test-wheel
@@ -87,6 +89,15 @@ format: $(BUILD_STAMP) ## Format everything
 bench: $(BUILD_STAMP) ## Run the benches: ours beside the peers and the machine's limit
 	$(BIN)/python -m pytest benches -q --benchmark-disable-gc --benchmark-columns=min,median,max,rounds
 	cargo bench --workspace --exclude nexa-python --locked
+
+.PHONY: bench-catalog
+bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
+	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s
+	cargo bench -p nexa-catalog --locked
+
+.PHONY: fuzz
+fuzz: ## Fuzz the catalog's parser for SECONDS (default 60); what it finds lies in fuzz/artifacts (needs cargo-fuzz)
+	cargo fuzz run --sanitizer none catalog_parse -- -max_total_time=$(SECONDS) -dict=fuzz/catalog.dict -max_len=4096
 
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output

@@ -7,9 +7,10 @@ use std::path::Path;
 use arrow_schema::SchemaRef;
 use nexa_io::{Control, IoError};
 use nexa_records::{RecordError, Shard, check_schema};
+use rayon::prelude::*;
 
 use crate::validate::unreadable;
-use crate::{Code, Entry, Finding, locate};
+use crate::{Code, Entries, EntryRef, Finding, locate};
 
 const MAGIC: &[u8; 6] = b"ARROW1";
 const EXTENSIONS: [&str; 3] = ["arrow", "feather", "ipc"];
@@ -23,26 +24,41 @@ pub(crate) struct Reference {
 /// Find the first shard of the catalog that can be read, so that the threads compare with the same one.
 pub(crate) fn reference(
     root: &Path,
-    entries: &[Entry],
+    entries: &Entries,
     control: &Control,
 ) -> Result<Option<Reference>, IoError> {
-    for entry in entries {
+    let mut entries = entries.iter();
+    // Mostly it is the very first; the groups grow for the sake of catalogs that have none.
+    let mut at_once = 1;
+    loop {
+        let group: Vec<EntryRef<'_>> = entries.by_ref().take(at_once).collect();
         control.check()?;
-        let Ok(location) = locate(&entry.uri, root) else { continue };
-        let path = location.path();
-        // Only regular files: opening a pipe would wait for its writer.
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
-            && starts_as_arrow(path)
-            && let Ok(shard) = Shard::open(path)
-        {
-            return Ok(Some(Reference { schema: shard.schema(), uri: entry.uri.clone() }));
+        let found = group.par_iter().find_map_first(|entry| open(root, entry));
+        if found.is_some() || group.is_empty() {
+            return Ok(found);
         }
+        at_once = (2 * at_once).min(4096);
     }
-    Ok(None)
+}
+
+fn open(root: &Path, entry: &EntryRef<'_>) -> Option<Reference> {
+    let location = locate(entry.uri, root).ok()?;
+    let path = location.path();
+    // Only regular files: opening a pipe would wait for its writer.
+    if !(std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) && starts_as_arrow(path)) {
+        return None;
+    }
+    let shard = Shard::open(path).ok()?;
+    Some(Reference { schema: shard.schema(), uri: entry.uri.to_owned() })
 }
 
 /// Check one shard's footer; files of other formats are not looked into.
-pub(crate) fn check(entry: &Entry, path: &Path, reference: Option<&Reference>, findings: &mut Vec<Finding>) {
+pub(crate) fn check(
+    entry: &EntryRef<'_>,
+    path: &Path,
+    reference: Option<&Reference>,
+    findings: &mut Vec<Finding>,
+) {
     if !named_as_arrow(path) && !starts_as_arrow(path) {
         return;
     }

@@ -8,6 +8,7 @@
 //! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
 //! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
 //! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
+//! - [`FilePieces`]: a file read piece by piece into the caller's memory.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`threads`]: the one pool of compute threads of this process.
 //!
@@ -23,6 +24,7 @@ mod digest_file;
 mod direct;
 pub mod error;
 pub mod mapped;
+mod pieces;
 pub mod place;
 pub mod pool;
 mod prefetch;
@@ -41,6 +43,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;
 pub use mapped::ShardBytes;
+pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;
 pub use probe::{Probe, probe};

@@ -186,7 +186,7 @@ fn a_cancelled_check_ends_as_cancelled() {
     let folder = Folder::new();
     let control = Control::default();
     control.cancel();
-    let entries = [folder.shard(1, "a.arrow", 1)];
+    let entries = [folder.shard(1, "a.arrow", 1)].into_iter().collect();
     let result = validate(folder.root(), &entries, &ALL, &control);
     assert!(matches!(result, Err(CatalogError::Cancelled)));
 }
@@ -195,6 +195,8 @@ fn a_cancelled_check_ends_as_cancelled() {
 fn a_missing_root_is_a_finding_a_shard() {
     let folder = Folder::new();
     let gone = folder.root().join("gone");
-    let findings = validate(&gone, &[Entry::new("a"), Entry::new("b")], &ALL, &Control::default()).unwrap();
+    let findings =
+        validate(&gone, &["a", "b"].map(Entry::new).into_iter().collect(), &ALL, &Control::default())
+            .unwrap();
     assert_eq!(brief(&findings), ["0 missing-shard uri", "0 missing-shard uri"]);
 }
