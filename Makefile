@@ -96,8 +96,10 @@ bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a milli
 	cargo bench -p nexa-catalog --locked
 
 .PHONY: fuzz
-fuzz: ## Fuzz the catalog's parser for SECONDS (default 60); what it finds lies in fuzz/artifacts (needs cargo-fuzz)
-	cargo fuzz run --sanitizer none catalog_parse -- -max_total_time=$(SECONDS) -dict=fuzz/catalog.dict -max_len=4096
+fuzz: ## Fuzz the catalog's parser for SECONDS=60 (needs cargo-fuzz); what breaks it lies in fuzz/artifacts
+	mkdir -p target/fuzz-corpus
+	cargo fuzz run --sanitizer none catalog_parse target/fuzz-corpus fuzz/corpus/catalog_parse -- \
+		-max_total_time=$(SECONDS) -dict=fuzz/catalog.dict -max_len=4096 -print_final_stats=1
 
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output

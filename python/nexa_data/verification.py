@@ -183,7 +183,9 @@ def show_verification(found: Verification) -> None:
 def _show_findings(findings: Sequence[Finding]) -> None:
     counts = Counter(each.code for each in findings)
     shown: list[Finding] = []
-    room = Counter(counts if len(findings) <= _SHOWN else dict.fromkeys(counts, max(1, _SHOWN // len(counts))))
+    room = Counter(
+        counts if len(findings) <= _SHOWN else dict.fromkeys(counts, max(1, _SHOWN // len(counts)))
+    )
     for each in findings:
         if room[each.code]:
             room[each.code] -= 1

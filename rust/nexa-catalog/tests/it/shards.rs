@@ -166,6 +166,21 @@ fn links_out_of_the_folder_are_found_and_links_within_are_not() {
 }
 
 #[test]
+fn a_folder_that_is_a_link_within_the_folder_is_followed_and_its_shards_are_measured() {
+    let folder = Folder::new();
+    let true_entry = folder.shard(1, "blobs/a.arrow", 1);
+    folder.shard(1, "blobs/deep/b.arrow", 1);
+    symlink("blobs", folder.root().join("linked")).unwrap();
+    let entries = [
+        Entry { line: 1, uri: "linked/a.arrow".to_owned(), ..true_entry.clone() },
+        Entry { line: 2, bytes: Some(1), ..Entry::new("linked/deep/b.arrow") },
+        Entry { line: 3, ..Entry::new("linked/deep") },
+        Entry { line: 4, ..true_entry },
+    ];
+    assert_eq!(brief(&folder.check(&entries, &ALL)), ["2 wrong-size bytes", "3 not-a-file uri"]);
+}
+
+#[test]
 fn an_absolute_and_a_relative_uri_of_one_file_are_duplicates() {
     let folder = Folder::new();
     let first = folder.shard(1, "a.arrow", 1);
