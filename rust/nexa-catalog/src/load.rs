@@ -31,7 +31,7 @@ pub fn load(path: &Path, control: &Control) -> Result<(PathBuf, Parsed), Catalog
     {
         return Err(CatalogError::Missing { path: path.to_owned() });
     }
-    let parsed = parse_from(FileSource::new(FilePieces::open(path)?), control)?;
+    let parsed = parse_from(FileSource::new(FilePieces::open(path)?)?, control)?;
     // The parent of a bare file name is the empty path, which no system call takes.
     let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((root.to_owned(), parsed))

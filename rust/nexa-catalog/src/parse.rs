@@ -52,9 +52,10 @@ pub struct Parsed {
 /// # Ok::<(), nexa_catalog::CatalogError>(())
 /// ```
 pub fn parse(bytes: &[u8], control: &Control) -> Result<Parsed, CatalogError> {
-    parse_from(bytes, control)
+    parse_from(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes), control)
 }
 
+/// Parse what a source gives, without a byte order mark.
 pub(crate) fn parse_from(source: impl Source + Send, control: &Control) -> Result<Parsed, CatalogError> {
     threads::pool()?.install(|| Parse::default().run(source, control))
 }
@@ -73,13 +74,11 @@ struct Parse {
 impl Parse {
     fn run(mut self, mut source: impl Source, control: &Control) -> Result<Parsed, CatalogError> {
         control.check()?;
-        let mut first = true;
         while let Some(wave) = source.next()? {
             control.check()?;
             match wave {
                 Wave::Lines(bytes) => {
-                    let lines = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| first).unwrap_or(bytes);
-                    self.wave(lines);
+                    self.wave(bytes);
                     control.add_bytes(bytes.len() as u64);
                 }
                 Wave::TooLong(bytes) => {
@@ -88,7 +87,6 @@ impl Parse {
                     control.add_bytes(bytes);
                 }
             }
-            first = false;
         }
         Ok(self.finish())
     }

@@ -159,6 +159,7 @@ fn conflicts(
 
 /// Find the topmost part of a folder's path that is a shard's name: its length and the shard's line.
 fn taken_folder(blocks: &[Block], folder: &str, tables: &[Table], key: &RandomState) -> Option<(usize, u64)> {
+    // The hasher takes pieces as one stream, so that a folder's hash is that of the name which equals it.
     let mut hasher: DefaultHasher = key.build_hasher();
     let mut hashed = 0;
     let ends = memchr::memchr_iter(b'/', folder.as_bytes()).filter(|end| *end > 0);
