@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 JOBS ?= 2
 DEMO_DIR ?= runs/demo
+SECONDS ?= 60
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 DEPS_STAMP := $(VENV)/.nexa-deps
@@ -55,7 +56,8 @@ test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points
+test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines
+	cargo test -p nexa-catalog --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow
 
 .PHONY: test-wheel
@@ -92,6 +94,17 @@ bench: $(BUILD_STAMP) ## Run the benches: ours beside the peers and the machine'
 .PHONY: bench-staging
 bench-staging: $(BUILD_STAMP) ## Run the staging bench: ours beside the disk's ceiling and the peers (BENCH_ARGS=--quick)
 	$(BIN)/python -m benches.staging $(BENCH_ARGS)
+
+.PHONY: bench-catalog
+bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
+	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s
+	cargo bench -p nexa-catalog --locked
+
+.PHONY: fuzz
+fuzz: ## Fuzz the catalog's parser for SECONDS=60 (needs cargo-fuzz); what breaks it lies in fuzz/artifacts
+	mkdir -p target/fuzz-corpus
+	cargo fuzz run --sanitizer none catalog_parse target/fuzz-corpus fuzz/corpus/catalog_parse -- \
+		-max_total_time=$(SECONDS) -dict=fuzz/catalog.dict -max_len=4096 -print_final_stats=1
 
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output

@@ -13,6 +13,7 @@ __all__ = [
     "ORDER_VERSION",
     "Assembler",
     "Buffer",
+    "CatalogLines",
     "Control",
     "CopyPlan",
     "CopyReport",
@@ -25,13 +26,12 @@ __all__ = [
     "digest_file",
     "exchange_paths",
     "filesystem",
-    "parse_catalog",
     "probe",
+    "read_catalog",
     "select_labels",
     "set_threads",
     "shard_info",
     "staged_name",
-    "validate_catalog",
     "write_shard",
 ]
 
@@ -48,6 +48,23 @@ class Buffer:
     def __len__(self) -> int: ...
     if sys.version_info >= (3, 12):
         def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class CatalogLines:
+    def __len__(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    def findings(self) -> list[_Finding]: ...
+    def entries(self) -> list[_Entry]: ...
+    def validate(
+        self,
+        *,
+        shards: bool = True,
+        footers: bool = True,
+        content: bool = False,
+        for_staging: bool = False,
+        control: Control | None = None,
+    ) -> list[_Finding]: ...
 
 @final
 class Control:
@@ -149,16 +166,7 @@ def copy_files(
 def digest_file(
     path: _Path, algorithm: str = "sha256", *, control: Control | None = None
 ) -> tuple[int, str]: ...
-def parse_catalog(path: _Path, *, control: Control | None = None) -> tuple[list[_Entry], list[_Finding]]: ...
-def validate_catalog(
-    path: _Path,
-    *,
-    shards: bool = True,
-    footers: bool = True,
-    content: bool = False,
-    for_staging: bool = False,
-    control: Control | None = None,
-) -> tuple[int, list[_Finding]]: ...
+def read_catalog(path: _Path, *, control: Control | None = None) -> CatalogLines: ...
 def staged_name(uri: str) -> str: ...
 def select_labels(labels: _SupportsBuffer, allowed: Sequence[int], *, invert: bool = False) -> bytes: ...
 def shard_info(path: _Path) -> tuple[int, int, list[tuple[str, str]], bool]: ...

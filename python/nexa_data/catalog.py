@@ -87,8 +87,12 @@ class ShardCatalog:
     path: Path | None = None
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str, *, for_staging: bool = False) -> Self:
         """Read a catalog file, or the `catalog.jsonl` in a folder.
+
+        Args:
+            path: The catalog, or the folder that holds it.
+            for_staging: Refuse names that can't be staged too (absolute or outside of the catalog's folder).
 
         Raises:
             ShardNotFoundError: There is no such file.
@@ -97,11 +101,14 @@ class ShardCatalog:
         file = _catalog_file(Path(path))
         from nexa_data import _core
 
-        entries, found = _core.parse_catalog(file)
+        lines = _core.read_catalog(file)
+        found = (
+            lines.validate(shards=False, footers=False, for_staging=True) if for_staging else lines.findings()
+        )
         findings = [Finding(**item) for item in found]
         if refuses(findings):
             raise CatalogError(describe(file, findings), remedy=f"`nexa-data validate {file}` lists all")
-        shards = tuple(_record(*entry) for entry in entries)
+        shards = tuple(_record(*entry) for entry in lines.entries())
         return cls(file.parent, shards, file)
 
     @classmethod
@@ -115,11 +122,13 @@ class ShardCatalog:
     ) -> tuple[int, list[Finding]]:
         """Check a catalog against its shards: lines, names, existence, sizes, record counts, schemas.
 
+        The lines stay native: a million of them take some 150 MB, and no Python objects but for what is found.
+
         Args:
             path: The catalog, or the folder that holds it.
             full: Read every shard and compare its checksum too.
             for_staging: Refuse names that can't be staged (absolute or outside of the catalog's folder).
-            control: Stops it from another thread and counts the bytes read.
+            control: Stops it from another thread and counts the bytes read, the catalog's own included.
 
         Returns:
             Number of shards, and all findings in the order of the lines.
@@ -129,11 +138,9 @@ class ShardCatalog:
         """
         from nexa_data import _core
 
-        file = _catalog_file(Path(path))
-        count, found = _core.validate_catalog(
-            file, shards=True, footers=True, content=full, for_staging=for_staging, control=control
-        )
-        return count, [Finding(**item) for item in found]
+        lines = _core.read_catalog(_catalog_file(Path(path)), control=control)
+        found = lines.validate(content=full, for_staging=for_staging, control=control)
+        return len(lines), [Finding(**item) for item in found]
 
     def __iter__(self) -> Iterator[ShardRecord]:
         return iter(self.shards)

@@ -101,7 +101,9 @@ def _algorithms(folder: Path) -> dict[str, str]:
         return {}
     from nexa_data import _core
 
-    checksums = {entry[1]: entry[5] or "sha256:" for entry in _core.parse_catalog(folder / _CATALOG_NAME)[0]}
+    checksums = {
+        entry[1]: entry[5] or "sha256:" for entry in _core.read_catalog(folder / _CATALOG_NAME).entries()
+    }
     return {
         uri: checksum.partition(":")[0]
         for uri, checksum in checksums.items()

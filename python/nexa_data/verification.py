@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import is_complete, payload_digest, payload_hash, read_meta
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
 from nexa_data.console import Bar, show, show_table, watching
-from nexa_data.errors import ArtifactError, NexaError, ShardNotFoundError
+from nexa_data.errors import ArtifactError, ShardNotFoundError
 from nexa_data.findings import Finding, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from nexa_data.artifacts import ArtifactMeta
 
 __all__ = ["Verification", "show_verification", "verify"]
 
+_SHOWN = 50
 _SHARD_SUFFIXES = frozenset({".arrow", ".csv", ".feather", ".ipc", ".parquet", ".pq", ".tsv"})
 
 
@@ -95,18 +98,18 @@ def _verify_catalog(file: Path, kind: str, *, full: bool) -> Verification:
 
     control = _core.Control()
     with (
-        Bar(f"reading {file.parent.name}", "bytes") as bar,
-        watching(bar, lambda: control.bytes, _size(file)),
+        Bar(f"reading {file.name}", "bytes") as bar,
+        watching(bar, lambda: control.bytes, file.stat().st_size),
     ):
-        shards, findings = ShardCatalog.validate(file, full=full, control=control)
-    return Verification(file.absolute(), kind, shards, full, tuple(findings))
-
-
-def _size(file: Path) -> int | None:
-    try:
-        return sum(shard.bytes or 0 for shard in ShardCatalog.load(file)) or None
-    except NexaError:
-        return None  # the check itself says what is wrong with it
+        lines = _core.read_catalog(file, control=control)
+    shards = _core.Control()
+    done, total = (lambda: shards.bytes, lines.bytes or None) if full else (lambda: shards.files, len(lines))
+    with (
+        Bar(f"checking {file.parent.name}", "bytes" if full else "shards") as bar,
+        watching(bar, done, total),
+    ):
+        found = lines.validate(content=full, control=shards)
+    return Verification(file.absolute(), kind, len(lines), full, tuple(Finding(**item) for item in found))
 
 
 def _verify_artifact(folder: Path, *, full: bool) -> Verification:
@@ -152,29 +155,53 @@ def _proven(folder: Path) -> dict[str, str]:
 
 
 def show_verification(found: Verification) -> None:
-    """Print the findings, as a table or, where stdout is no terminal, a line each; and a line that sums up."""
+    """Print the findings, as a table or, where stdout is no terminal, a line each; and a line that sums up.
+
+    A terminal gets the first findings of each code, and how many there are of each: nobody scrolls through thousands.
+    """
     if sys.stdout.isatty() and found.findings:
-        rows = [
-            (
-                each.severity,
-                each.code,
-                f"line {each.line}" if each.line else None,
-                f"{each.message}; {each.remedy}" if each.remedy else each.message,
-            )
-            for each in found.findings
-        ]
-        show_table(("severity", "code", "where", "what"), rows)
-        show("")
+        _show_findings(found.findings)
     else:
         for each in found.findings:
             place = f"{found.file}:{each.line}" if each.line else str(found.file)
             remedy = f"; {each.remedy}" if each.remedy else ""
             show(f"{place}: {each.severity}: {each.message}{remedy} [{each.code}]")
-    shards = "" if found.shards is None else f", {found.shards} shards"
-    count = f"{len(found.findings)} findings" if found.findings else "no findings"
+    shards = "" if found.shards is None else f", {found.shards:,} shards"
+    count = f"{len(found.findings):,} findings" if found.findings else "no findings"
     depth = (
         "contents and digests"
         if found.full
         else "names, sizes, counts and schemas; --full reads the contents"
     )
     show(f"{found.kind} {found.target}{shards}: {count} ({depth})")
+
+
+def _show_findings(findings: Sequence[Finding]) -> None:
+    counts = Counter(each.code for each in findings)
+    shown: list[Finding] = []
+    room = Counter(
+        counts if len(findings) <= _SHOWN else dict.fromkeys(counts, max(1, _SHOWN // len(counts)))
+    )
+    for each in findings:
+        if room[each.code]:
+            room[each.code] -= 1
+            shown.append(each)
+    rows = [
+        (
+            each.severity,
+            each.code,
+            f"line {each.line}" if each.line else None,
+            f"{each.message}; {each.remedy}" if each.remedy else each.message,
+        )
+        for each in shown
+    ]
+    show_table(("severity", "code", "where", "what"), rows)
+    show("")
+    if len(shown) < len(findings):
+        worst = {each.code: each.severity for each in sorted(findings, key=lambda each: each.severity.rank)}
+        show_table(
+            ("severity", "code", ">findings"),
+            [(worst[code], code, f"{count:,}") for code, count in counts.most_common()],
+            title=f"{len(shown)} of {len(findings):,} are shown; pipe to a file, or pass --json, for all:",
+        )
+        show("")

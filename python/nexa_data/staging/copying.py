@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nexa_data.errors import ContentMismatchError, NexaError, ShardNotFoundError, StagingError
 from nexa_data.staging.proven import Proof
@@ -53,7 +52,7 @@ class Copying:
         self.record = record
         self.store = store
         self.lock = lock
-        self.engine: dict[str, Any] | None = None
+        self.ran_with: _core.CopyPlan | None = None
         self.proofs: dict[str, Proof] = {}
         self.failures: list[Failure] = []
         self.read_back = False
@@ -90,14 +89,14 @@ class Copying:
         self.read_back = True
         try:
             with self._reporting(control, sum(self.sizes()), len(jobs)):
-                self.engine = _core.copy_files(
+                self.ran_with = _core.copy_files(
                     [self._native(job) for job in jobs],
                     on_done=lambda results: self._take(jobs, results),
                     control=control,
                     root=self.plan.root,
                     engine=options.engine,
                     direct=options.direct,
-                    threads=options.threads or _core.default_threads(),
+                    threads=options.threads or 0,
                     block_bytes=options.block_bytes or 0,
                     max_memory=options.max_memory or 0,
                     max_bandwidth=options.max_bandwidth or 0,
@@ -113,11 +112,7 @@ class Copying:
         checksum = job.shard.checksum
         algorithm = checksum.partition(":")[0] if checksum else self.options.algorithm
         size = self._sources[job.name][1] if job.shard.bytes is None else job.shard.bytes
-        inside = job.inside
-        if os.path.islink(f"{self.plan.root}/{inside}"):  # noqa: PTH114 (by text, as the jobs are)
-            # It was found to stay inside; an absolute one would still not be opened.
-            inside = os.path.relpath(os.path.realpath(f"{self.plan.root}/{inside}"), self.plan.root)
-        return inside, f"{self.record.folder}/{job.name}", size, checksum, algorithm
+        return job.inside, f"{self.record.folder}/{job.name}", size, checksum, algorithm
 
     def _take(self, jobs: Sequence[Job], results: Sequence[tuple[int, _core.CopyReport | Exception]]) -> None:
         for index, result in results:
@@ -133,15 +128,12 @@ class Copying:
     def _prove(self, job: Job, report: _core.CopyReport) -> None:
         source = self._sources[job.name]
         path = f"{self.record.folder}/{job.name}"
-        if job.shard.checksum is None and (
-            report.source not in {(0, 0, 0), source[2:]} or self.plan.source(job) != source
-        ):
+        if job.shard.checksum is None and report.source != source[2:]:
             # Without a checksum, that it is what it was is all that is known of it.
             Path(path).unlink(missing_ok=True)
             raise ContentMismatchError(
                 f"{source[0]} changed while it was copied", remedy="run again once its writer is done"
             )
-        os.chmod(path, 0o444)  # noqa: PTH101 (by text, as the jobs are)
         facts = (report.bytes, report.modified_ns, report.inode)
         proof = Proof(job.name, report.digest, facts, source, report.mode, report.reason, report.retries)
         self.read_back &= report.read_back

@@ -98,9 +98,7 @@ def plan_staging(path: Path) -> Plan:
     from nexa_data import _core
 
     file = path / CATALOG_NAME if path.is_dir() else path
-    _, found = _core.validate_catalog(file, shards=False, footers=False, for_staging=True)
-    _refuse(file, [Finding(**item) for item in found])
-    catalog = ShardCatalog.load(file)
+    catalog = ShardCatalog.load(file, for_staging=True)
     root = os.path.realpath(catalog.root)
     inside = [_core.staged_name(shard.uri) for shard in catalog]
     # The shards of our own artifacts lie in `shards/` already; it isn't repeated.

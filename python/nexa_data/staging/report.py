@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from nexa_data import _core
     from nexa_data.staging.cache import Freed
     from nexa_data.staging.proven import Proof
 
@@ -36,7 +37,7 @@ def make_report(
     proofs: Iterable[Proof],
     watch: Stopwatch,
     *,
-    engine: dict[str, Any] | None,
+    plan: _core.CopyPlan | None,
     read_back: bool,
     store: str | None,
     filesystems: dict[str, str],
@@ -47,7 +48,7 @@ def make_report(
     Args:
         proofs: The shards.
         watch: Started with the staging.
-        engine: What the copy engine said of itself.
+        plan: What the copy ran with, None where nothing was copied.
         read_back: Whether each copy was read again from the disk.
         store: Why the store wasn't used, None if it was.
         filesystems: Names of the file systems of both sides.
@@ -71,8 +72,11 @@ def make_report(
         "seconds": seconds,
         "bytes_per_second": counts["copied_bytes"] / seconds if seconds else 0.0,
         "cpu_seconds": time.process_time() - watch.cpu,
-        "engine": (engine or {}).get("engine"),
-        "engine_reason": (engine or {}).get("engine_reason"),
+        "engine": plan and plan.engine,
+        "engine_reason": plan and plan.engine_reason,
+        "threads": plan and plan.threads,
+        "block_bytes": plan and plan.block_bytes,
+        "memory_bytes": plan and plan.memory_bytes,
         "modes": dict(Counter(proof.mode for proof in copied)),
         "reasons": dict(Counter(proof.reason for proof in copied if proof.reason)),
         "retries": sum(proof.retries for proof in copied),

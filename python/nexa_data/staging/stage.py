@@ -244,7 +244,7 @@ class _Staging:
         report = make_report(
             proofs,
             self._watch,
-            engine=self._copying.engine,
+            plan=self._copying.ran_with,
             read_back=self._copying.read_back,
             store=self._no_store if store is None else store.disabled,
             filesystems={

@@ -85,6 +85,10 @@ codes! {
     UnknownScheme = "unknown-scheme", Error;
     /// A `uri` leads where a catalog's should not.
     UnsafeUri = "unsafe-uri", Error;
+    /// A `uri` has a name or a path that no file can have.
+    NameTooLong = "name-too-long", Error;
+    /// A `uri` leads into what is another line's shard: a name is a file or a folder.
+    NameConflict = "name-conflict", Error;
     /// Two lines lead to one shard.
     DuplicateUri = "duplicate-uri", Error;
     /// A checksum is not `algorithm:hexadecimal`.

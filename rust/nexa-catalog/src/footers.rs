@@ -1,17 +1,15 @@
 //! What a shard's footer says, against the catalog and against the first shard.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use arrow_schema::SchemaRef;
 use nexa_io::{Control, IoError};
-use nexa_records::{RecordError, Shard, check_schema};
+use nexa_records::{RecordError, Summary, check_schema};
+use rayon::prelude::*;
 
 use crate::validate::unreadable;
-use crate::{Code, Entry, Finding, locate};
+use crate::{Code, Entries, EntryRef, Finding, locate};
 
-const MAGIC: &[u8; 6] = b"ARROW1";
 const EXTENSIONS: [&str; 3] = ["arrow", "feather", "ipc"];
 
 /// The first readable shard, whose columns all others should have.
@@ -23,43 +21,56 @@ pub(crate) struct Reference {
 /// Find the first shard of the catalog that can be read, so that the threads compare with the same one.
 pub(crate) fn reference(
     root: &Path,
-    entries: &[Entry],
+    entries: &Entries,
     control: &Control,
 ) -> Result<Option<Reference>, IoError> {
-    for entry in entries {
+    let mut entries = entries.iter();
+    // Mostly it is the very first; the groups grow for the sake of catalogs that have none.
+    let mut at_once = 1;
+    loop {
+        let group: Vec<EntryRef<'_>> = entries.by_ref().take(at_once).collect();
         control.check()?;
-        let Ok(location) = locate(&entry.uri, root) else { continue };
-        let path = location.path();
-        // Only regular files: opening a pipe would wait for its writer.
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
-            && starts_as_arrow(path)
-            && let Ok(shard) = Shard::open(path)
-        {
-            return Ok(Some(Reference { schema: shard.schema(), uri: entry.uri.clone() }));
+        let found = group.par_iter().find_map_first(|entry| open(root, entry));
+        if found.is_some() || group.is_empty() {
+            return Ok(found);
         }
+        at_once = (2 * at_once).min(4096);
     }
-    Ok(None)
+}
+
+fn open(root: &Path, entry: &EntryRef<'_>) -> Option<Reference> {
+    let location = locate(entry.uri, root).ok()?;
+    let path = location.path();
+    // Only regular files: opening a pipe would wait for its writer.
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return None;
+    }
+    let Summary { schema, .. } = Summary::read(path, false).ok()??;
+    Some(Reference { schema, uri: entry.uri.to_owned() })
 }
 
 /// Check one shard's footer; files of other formats are not looked into.
-pub(crate) fn check(entry: &Entry, path: &Path, reference: Option<&Reference>, findings: &mut Vec<Finding>) {
-    if !named_as_arrow(path) && !starts_as_arrow(path) {
-        return;
-    }
-    let shard = match Shard::open(path) {
-        Ok(shard) => shard,
+pub(crate) fn check(
+    entry: &EntryRef<'_>,
+    path: &Path,
+    reference: Option<&Reference>,
+    findings: &mut Vec<Finding>,
+) {
+    let Summary { schema, num_rows } = match Summary::read(path, named_as_arrow(path)) {
+        Ok(Some(summary)) => summary,
+        Ok(None) => return,
         Err(error) => {
             findings.push(unreadable(error.to_string()));
             return;
         }
     };
-    if let Some(records) = entry.records.filter(|records| *records != shard.num_rows()) {
-        let message = format!("the shard has {} records, the catalog says {records}", shard.num_rows());
+    if let Some(records) = entry.records.filter(|records| *records != num_rows) {
+        let message = format!("the shard has {num_rows} records, the catalog says {records}");
         let remedy = "restore the shard from its source, or write the catalog anew if it was meant to change";
         findings.push(Finding::new(Code::WrongRecords, message).key("records").fix(remedy));
     }
     if let Some(reference) = reference
-        && let Err(error) = check_schema(&reference.schema, &shard.schema(), path)
+        && let Err(error) = check_schema(&reference.schema, &schema, path)
     {
         findings.push(mismatch(&error, reference));
     }
@@ -80,9 +91,4 @@ fn named_as_arrow(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
-}
-
-fn starts_as_arrow(path: &Path) -> bool {
-    let mut head = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *MAGIC
 }

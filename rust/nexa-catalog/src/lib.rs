@@ -21,23 +21,35 @@
 
 #![forbid(unsafe_code)]
 
+mod careful;
+mod entries;
 mod entry;
 mod error;
+mod excess;
+mod fast;
 mod finding;
 mod footers;
 mod json;
 mod line;
 mod load;
 mod parse;
+#[doc(hidden)]
+pub mod replay;
+mod same_file;
+mod source;
 mod split;
 mod stat;
+mod unique;
 mod uri;
 mod validate;
 
+pub use careful::parse_carefully;
+pub use entries::{Entries, EntryRef};
 pub use entry::Entry;
 pub use error::CatalogError;
+pub use excess::MAX_FINDINGS;
 pub use finding::{Code, Finding, Severity};
 pub use load::load;
-pub use parse::{MAX_FINDINGS, MAX_LINE_BYTES, Parsed, parse};
+pub use parse::{MAX_LINE_BYTES, Parsed, parse};
 pub use uri::{Location, UriProblem, locate, staged_name};
 pub use validate::{Checks, validate};

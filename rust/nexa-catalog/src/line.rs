@@ -27,11 +27,14 @@ pub(crate) fn parse(line: &[u8], number: u64) -> (Option<Entry>, Vec<Finding>) {
     (entry.filter(|_| sound), findings)
 }
 
+pub(crate) fn too_long(bytes: u64) -> Finding {
+    let message = format!("the line has {bytes} bytes, and {MAX_LINE_BYTES} are read");
+    Finding::new(Code::LineTooLong, message).fix("write one JSON object a line, each ended by a newline")
+}
+
 fn object(line: &[u8]) -> Result<Object, Finding> {
     if line.len() > MAX_LINE_BYTES {
-        let message = format!("the line has {} bytes, and {MAX_LINE_BYTES} are read", line.len());
-        return Err(Finding::new(Code::LineTooLong, message)
-            .fix("write one JSON object a line, each ended by a newline"));
+        return Err(too_long(line.len() as u64));
     }
     let text = std::str::from_utf8(line).map_err(|error| {
         let message = format!("the line is not UTF-8 from byte {} on", error.valid_up_to());
@@ -124,7 +127,7 @@ impl Reader {
             return None;
         }
         let text = self.string("uri")?;
-        if let Err(problem) = uri::identity(&text) {
+        if let Err(problem) = uri::identity_by_rules(&text) {
             self.report(problem.code(), "uri", problem.to_string(), problem.remedy());
         }
         Some(text)

@@ -1,33 +1,30 @@
 //! A catalog's lines in parallel, with results that do not depend on the number of threads.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::hash_map::RandomState;
 
 use nexa_io::{Control, threads};
 use rayon::prelude::*;
 
-use crate::{CatalogError, Code, Entry, Finding, Severity, line, uri};
+use crate::entries::{Block, Fields};
+use crate::excess::Excess;
+use crate::source::{Source, Wave};
+use crate::unique::{self, Clash, Collector, Names};
+use crate::{CatalogError, Code, Entries, Finding, Severity, fast, line, uri};
 
 /// Longest line that is read; an entry has some hundred bytes.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Most findings that are kept. Beyond, they are counted: a file of another format would otherwise give a finding
-/// for each of its millions of lines.
-pub const MAX_FINDINGS: usize = 10_000;
-
 /// Bytes that one task parses: some hundred lines at least, and hundreds of tasks in a large catalog.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Tasks whose findings are in memory at one time.
-const CHUNKS_AT_ONCE: usize = 32;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A catalog's entries, and what is wrong with its lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed {
     /// The sound lines, in their order.
-    pub entries: Vec<Entry>,
-    /// What is wrong with the others, in the order of the lines, at most [`MAX_FINDINGS`] and one that counts the
-    /// rest.
+    pub entries: Entries,
+    /// What is wrong with the others, in the order of the lines, at most [`MAX_FINDINGS`](crate::MAX_FINDINGS) and one
+    /// that counts the rest.
     pub findings: Vec<Finding>,
 }
 
@@ -49,37 +46,129 @@ pub struct Parsed {
 /// ```
 /// let catalog = b"{\"uri\": \"a.arrow\", \"records\": 100}\n{\"uri\": \"b.arrow\", \"records\": -1}\n";
 /// let parsed = nexa_catalog::parse(catalog, &nexa_io::Control::default())?;
-/// assert_eq!(parsed.entries[0].records, Some(100));
+/// assert_eq!(parsed.entries.get(0).and_then(|entry| entry.records), Some(100));
 /// assert_eq!(parsed.findings[0].line, Some(2));
 /// assert_eq!(parsed.findings[0].code.as_str(), "negative-number");
 /// # Ok::<(), nexa_catalog::CatalogError>(())
 /// ```
 pub fn parse(bytes: &[u8], control: &Control) -> Result<Parsed, CatalogError> {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    let pool = threads::pool()?;
-    let mut parsed = Parsed::default();
-    let mut excess = Excess::default();
-    let mut lines = 0u64;
-    let mut chunks = Chunks { rest: bytes };
-    loop {
-        let wave: Vec<&[u8]> = chunks.by_ref().take(CHUNKS_AT_ONCE).collect();
-        if wave.is_empty() {
-            break;
-        }
+    parse_from(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes), control)
+}
+
+/// Parse what a source gives, without a byte order mark.
+pub(crate) fn parse_from(source: impl Source + Send, control: &Control) -> Result<Parsed, CatalogError> {
+    threads::pool()?.install(|| Parse::default().run(source, control))
+}
+
+/// What is known of a catalog while it is read.
+#[derive(Default)]
+struct Parse {
+    blocks: Vec<Block>,
+    names: Vec<Names>,
+    findings: Vec<Finding>,
+    excess: Excess,
+    lines: u64,
+    key: RandomState,
+}
+
+impl Parse {
+    fn run(mut self, mut source: impl Source, control: &Control) -> Result<Parsed, CatalogError> {
         control.check()?;
-        let results: Vec<Chunk> = pool.install(|| wave.par_iter().map(|chunk| Chunk::parse(chunk)).collect());
-        for (chunk, bytes) in results.into_iter().zip(&wave) {
-            control.add_bytes(bytes.len() as u64);
-            lines = chunk.append(lines, &mut parsed, &mut excess);
+        while let Some(wave) = source.next()? {
+            control.check()?;
+            match wave {
+                Wave::Lines(bytes) => {
+                    self.wave(bytes);
+                    control.add_bytes(bytes.len() as u64);
+                }
+                Wave::TooLong(bytes) => {
+                    self.lines += 1;
+                    self.excess.keep(&mut self.findings, line::too_long(bytes).at(self.lines));
+                    control.add_bytes(bytes);
+                }
+            }
+        }
+        Ok(self.finish())
+    }
+
+    fn wave(&mut self, bytes: &[u8]) {
+        let chunks: Vec<&[u8]> = Chunks { rest: bytes }.collect();
+        let key = &self.key;
+        let parsed: Vec<Chunk> = chunks.into_par_iter().map(|chunk| Chunk::parse(chunk, key)).collect();
+        for mut chunk in parsed {
+            chunk.block.lines_before = self.lines;
+            for finding in chunk.findings {
+                let line = finding.line.map(|line| line + self.lines);
+                self.excess.keep(&mut self.findings, Finding { line, ..finding });
+            }
+            self.excess.add(&chunk.excess);
+            self.lines += chunk.lines;
+            self.blocks.push(chunk.block);
+            self.names.push(chunk.names);
         }
     }
-    if parsed.entries.is_empty() && parsed.findings.is_empty() {
-        let finding = Finding::new(Code::EmptyCatalog, "the catalog has no entries");
-        parsed.findings.push(finding.fix("write one JSON object a line, with the key uri"));
+
+    fn finish(mut self) -> Parsed {
+        if self.findings.is_empty() && self.blocks.iter().all(|block| block.n_rows() == 0) {
+            self.findings.push(empty());
+        }
+        let clashes = unique::clashes(&self.blocks, &self.names, &self.key);
+        drop(self.names);
+        let described = clashes.iter().take(crate::MAX_FINDINGS).map(|clash| describe(&self.blocks, clash));
+        let described: Vec<Finding> = described.collect();
+        let more = clashes.len() - described.len();
+        for clash in clashes {
+            self.blocks[clash.block].drop_row(clash.row);
+        }
+        let mut findings = merge(self.findings, described, &mut self.excess);
+        self.excess.count(more, Severity::Error);
+        findings.extend(self.excess.finding());
+        Parsed { entries: Entries::of(self.blocks), findings }
     }
-    drop_duplicates(&mut parsed, &mut excess);
-    parsed.findings.extend(excess.finding());
-    Ok(parsed)
+}
+
+pub(crate) fn empty() -> Finding {
+    let finding = Finding::new(Code::EmptyCatalog, "the catalog has no entries");
+    finding.fix("write one JSON object a line, with the key uri")
+}
+
+/// Bring findings into the order of their lines, those of `left` first on a line, and keep as many as are kept.
+pub(crate) fn merge(left: Vec<Finding>, right: Vec<Finding>, excess: &mut Excess) -> Vec<Finding> {
+    if right.is_empty() {
+        return left;
+    }
+    let mut all = [left, right].concat();
+    all.sort_by_key(|finding| finding.line);
+    let mut kept = Vec::new();
+    for finding in all {
+        excess.keep(&mut kept, finding);
+    }
+    kept
+}
+
+fn describe(blocks: &[Block], clash: &Clash) -> Finding {
+    let block = &blocks[clash.block];
+    let uri = block.uri(clash.row);
+    let finding = match clash.folder_bytes {
+        None => duplicate(uri, clash.first_line),
+        Some(bytes) => {
+            let name = uri::identity(uri).unwrap_or_default();
+            conflict(uri, &name[..bytes], clash.first_line)
+        }
+    };
+    finding.at(block.line(clash.row))
+}
+
+pub(crate) fn duplicate(uri: &str, first_line: u64) -> Finding {
+    Finding::new(Code::DuplicateUri, format!("the uri leads to the same shard as line {first_line}"))
+        .of(uri)
+        .key("uri")
+        .fix("keep one of the lines")
+}
+
+pub(crate) fn conflict(uri: &str, folder: &str, first_line: u64) -> Finding {
+    let message = format!("the uri needs {folder:?} to be a folder, which is the shard of line {first_line}");
+    Finding::new(Code::NameConflict, message).of(uri).key("uri").fix("rename one of the two shards")
 }
 
 /// Cuts bytes after newlines, into pieces whose bounds depend on the bytes alone.
@@ -106,104 +195,64 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 /// What one task found, with lines counted from the chunk's first as 1.
+#[derive(Default)]
 struct Chunk {
-    entries: Vec<Entry>,
+    block: Block,
+    names: Names,
     findings: Vec<Finding>,
     excess: Excess,
     lines: u64,
 }
 
 impl Chunk {
-    fn parse(bytes: &[u8]) -> Self {
-        let mut chunk =
-            Self { entries: Vec::new(), findings: Vec::new(), excess: Excess::default(), lines: 0 };
-        for text in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n') {
+    fn parse(bytes: &[u8], key: &RandomState) -> Self {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let rows = memchr::memchr_iter(b'\n', bytes).count() + 1;
+        let mut chunk = Self { block: Block::with_capacity(rows, bytes.len() / 4), ..Self::default() };
+        let mut names = Collector::new(key, rows);
+        let mut scratch = fast::Scratch::default();
+        // All at once, which is quicker; where it fails, each line is looked at alone.
+        let text = std::str::from_utf8(bytes).ok();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
             chunk.lines += 1;
-            let (entry, findings) = line::parse(text, chunk.lines);
-            chunk.entries.extend(entry);
-            for finding in findings {
-                chunk.excess.keep(&mut chunk.findings, finding);
+            let line = &bytes[start..end];
+            let text = text.map_or_else(|| std::str::from_utf8(line).ok(), |text| text.get(start..end));
+            let fast = text.and_then(|text| fast::read(text.trim_ascii(), &mut scratch));
+            match fast {
+                Some(found) => chunk.add(&found, &scratch, &mut names),
+                None => chunk.add_carefully(line, &mut names),
             }
+            start = end + 1;
         }
+        chunk.block.shrink();
+        chunk.names = names.finish();
         chunk
     }
 
-    /// Add the chunk to the catalog, whose earlier chunks had `before` lines; give the lines so far.
-    fn append(self, before: u64, parsed: &mut Parsed, excess: &mut Excess) -> u64 {
-        parsed
-            .entries
-            .extend(self.entries.into_iter().map(|entry| Entry { line: entry.line + before, ..entry }));
-        for finding in self.findings {
-            let line = finding.line.map(|line| line + before);
-            excess.keep(&mut parsed.findings, Finding { line, ..finding });
-        }
-        excess.add(&self.excess);
-        before + self.lines
+    fn add(&mut self, found: &fast::Line<'_>, scratch: &fast::Scratch<'_>, names: &mut Collector<'_>) {
+        names.add(&found.name);
+        self.block.add(&Fields {
+            line: self.lines,
+            uri: found.uri,
+            split: found.split,
+            bytes: found.bytes,
+            records: found.records,
+            checksum: found.checksum,
+            tags: &scratch.tags,
+            extra: &scratch.extra,
+        });
     }
-}
 
-/// The findings that were counted and not kept.
-#[derive(Default)]
-pub(crate) struct Excess {
-    count: u64,
-    worst: Option<Severity>,
-}
-
-impl Excess {
-    pub(crate) fn keep(&mut self, findings: &mut Vec<Finding>, finding: Finding) {
-        if findings.len() < MAX_FINDINGS {
-            findings.push(finding);
-        } else {
-            self.count += 1;
-            self.worst = self.worst.max(Some(finding.severity));
+    fn add_carefully(&mut self, line: &[u8], names: &mut Collector<'_>) {
+        let (entry, findings) = line::parse(line, self.lines);
+        if let Some(entry) = entry {
+            // An entry's uri was found sound when its line was parsed.
+            names.add(&uri::identity(&entry.uri).unwrap_or_default());
+            self.block.push(&entry);
+        }
+        for finding in findings {
+            self.excess.keep(&mut self.findings, finding);
         }
     }
-
-    fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.worst = self.worst.max(other.worst);
-    }
-
-    pub(crate) fn finding(&self) -> Option<Finding> {
-        let worst = self.worst?;
-        let message = format!("{} more findings are not listed", self.count);
-        let finding = Finding::new(Code::TooManyFindings, message).severity(worst);
-        Some(finding.fix("mend what is listed and check again; perhaps the file is not a catalog"))
-    }
-}
-
-/// Take out the entries whose uri leads where an earlier line's does.
-fn drop_duplicates(parsed: &mut Parsed, excess: &mut Excess) {
-    let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(parsed.entries.len());
-    let mut duplicates = Vec::new();
-    parsed.entries.retain(|entry| {
-        // An entry's uri was found sound when its line was parsed.
-        let name = uri::identity(&entry.uri).unwrap_or_else(|_| entry.uri.clone());
-        match first_lines.entry(name) {
-            hash_map::Entry::Vacant(free) => {
-                free.insert(entry.line);
-                true
-            }
-            hash_map::Entry::Occupied(taken) => {
-                duplicates.push(duplicate(entry, *taken.get()));
-                false
-            }
-        }
-    });
-    if !duplicates.is_empty() {
-        let found = std::mem::take(&mut parsed.findings);
-        let mut all: Vec<Finding> = found.into_iter().chain(duplicates).collect();
-        all.sort_by_key(|finding| finding.line);
-        for finding in all {
-            excess.keep(&mut parsed.findings, finding);
-        }
-    }
-}
-
-pub(crate) fn duplicate(entry: &Entry, first_line: u64) -> Finding {
-    Finding::new(Code::DuplicateUri, format!("the uri leads to the same shard as line {first_line}"))
-        .at(entry.line)
-        .of(&entry.uri)
-        .key("uri")
-        .fix("keep one of the lines")
 }

@@ -1,15 +1,18 @@
 //! The catalog's entries against the files that they speak of.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
 use std::path::{Path, PathBuf};
 
 use nexa_io::{Control, IoError, digest_file, threads};
 use rayon::prelude::*;
 
+use crate::excess::Excess;
 use crate::footers::{self, Reference};
-use crate::parse::{Excess, duplicate};
-use crate::{CatalogError, Code, Entry, Finding, Location, Severity, locate, staged_name, stat};
+use crate::same_file::SharedFiles;
+use crate::stat::Status;
+use crate::{CatalogError, Code, Entries, EntryRef, Finding, Location, Severity, locate, staged_name};
+
+/// Entries whose findings are in memory at one time, before those that are too many are only counted.
+const ENTRIES_AT_ONCE: usize = 16_384;
 
 /// Which checks to run, from cheap to dear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +39,9 @@ impl Default for Checks {
 /// # Args
 ///
 /// - `root`: the catalog's folder.
-/// - `entries`: the entries, from [`parse`](crate::parse).
+/// - `entries`: the entries, from [`parse`](crate::parse), which found the names that stand twice.
 /// - `checks`: what to check.
-/// - `control`: cancels the work, and counts the bytes that are read for checksums.
+/// - `control`: cancels the work, and counts the entries that are done, or where content is checked the files and bytes read.
 ///
 /// # Returns
 ///
@@ -50,24 +53,32 @@ impl Default for Checks {
 /// is a finding.
 pub fn validate(
     root: &Path,
-    entries: &[Entry],
+    entries: &Entries,
     checks: &Checks,
     control: &Control,
 ) -> Result<Vec<Finding>, CatalogError> {
     let pool = threads::pool()?;
     // A root that cannot be resolved is missing, and so is every shard under it: that is what will be said.
     let resolved_root = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let reference = if checks.footers { footers::reference(root, entries, control)? } else { None };
-    let check = Check { root, resolved_root, checks, control, reference };
-    let found: Vec<Vec<Finding>> =
-        pool.install(|| entries.par_iter().map(|entry| check.entry(entry)).collect::<Result<_, _>>())?;
-    let mut all: Vec<Finding> = found.into_iter().flatten().chain(same_file(root, entries)).collect();
-    all.sort_by_key(|finding| finding.line);
+    let reference =
+        if checks.footers { pool.install(|| footers::reference(root, entries, control))? } else { None };
+    let shared = SharedFiles::new(root, entries);
+    let check = Check { root, resolved_root, checks, control, reference, shared };
+    let mut findings = Vec::new();
     let mut excess = Excess::default();
-    let mut findings = Vec::with_capacity(all.len().min(crate::MAX_FINDINGS));
-    for finding in all {
-        excess.keep(&mut findings, finding);
+    let mut entries = entries.iter();
+    let mut wave: Vec<EntryRef<'_>> = Vec::new();
+    loop {
+        wave.clear();
+        wave.extend(entries.by_ref().take(ENTRIES_AT_ONCE));
+        if wave.is_empty() {
+            break;
+        }
+        for finding in pool.install(|| check.wave(&wave))?.into_iter().flatten() {
+            excess.keep(&mut findings, finding);
+        }
     }
+    findings.sort_by_key(|finding| finding.line);
     findings.extend(excess.finding());
     Ok(findings)
 }
@@ -79,20 +90,38 @@ struct Check<'a> {
     checks: &'a Checks,
     control: &'a Control,
     reference: Option<Reference>,
+    shared: SharedFiles,
 }
 
 impl Check<'_> {
-    fn entry(&self, entry: &Entry) -> Result<Vec<Finding>, IoError> {
-        self.control.check()?;
-        let mut findings = Vec::new();
-        if let Some(location) = self.locate(entry, &mut findings) {
-            self.file(entry, &location, &mut findings)?;
-        }
-        Ok(findings.into_iter().map(|finding| finding.at(entry.line).of(&entry.uri)).collect())
+    fn wave(&self, wave: &[EntryRef<'_>]) -> Result<Vec<Vec<Finding>>, IoError> {
+        let status = || Status::new(self.root, &self.resolved_root, self.checks.for_staging);
+        wave.par_iter().map_init(status, |status, entry| self.entry(entry, status)).collect()
     }
 
-    fn locate(&self, entry: &Entry, findings: &mut Vec<Finding>) -> Option<Location> {
-        let location = match locate(&entry.uri, self.root) {
+    fn entry(&self, entry: &EntryRef<'_>, status: &mut Status<'_>) -> Result<Vec<Finding>, IoError> {
+        self.control.check()?;
+        let Checks { shards, footers, content, .. } = *self.checks;
+        let well = shards && status.is_well(entry);
+        // Most entries end here, without so much as a path.
+        let done = well && !footers && !content && self.shared.is_empty();
+        let mut findings = Vec::new();
+        if !done && let Some(location) = self.locate(entry, &mut findings) {
+            let looked_at = shards || footers || content;
+            // A shard that is not there, or is no file, must not be opened: a pipe would block for ever.
+            if looked_at && (well || status.check(entry, &location, &mut findings)) {
+                self.file(entry, location.path(), &mut findings)?;
+            }
+            findings.extend(self.shared.finding(entry, &location));
+        }
+        if !self.checks.content {
+            self.control.add_file();
+        }
+        Ok(findings.into_iter().map(|finding| finding.at(entry.line).of(entry.uri)).collect())
+    }
+
+    fn locate(&self, entry: &EntryRef<'_>, findings: &mut Vec<Finding>) -> Option<Location> {
+        let location = match locate(entry.uri, self.root) {
             Ok(location) => location,
             Err(problem) => {
                 findings
@@ -101,7 +130,7 @@ impl Check<'_> {
             }
         };
         if self.checks.for_staging {
-            if let Err(problem) = staged_name(&entry.uri) {
+            if let Err(problem) = staged_name(entry.uri) {
                 findings
                     .push(Finding::new(problem.code(), problem.to_string()).key("uri").fix(problem.remedy()));
             }
@@ -114,23 +143,17 @@ impl Check<'_> {
         Some(location)
     }
 
-    fn file(&self, entry: &Entry, location: &Location, findings: &mut Vec<Finding>) -> Result<(), IoError> {
-        let Checks { shards, footers, content, for_staging } = *self.checks;
-        if !(shards || footers || content) {
-            return Ok(());
+    fn file(&self, entry: &EntryRef<'_>, path: &Path, findings: &mut Vec<Finding>) -> Result<(), IoError> {
+        if self.checks.footers {
+            footers::check(entry, path, self.reference.as_ref(), findings);
         }
-        // A shard that is not there, or is no file, must not be opened: a pipe would block for ever.
-        let readable = stat::check(entry, location, &self.resolved_root, for_staging, findings);
-        if readable && footers {
-            footers::check(entry, location.path(), self.reference.as_ref(), findings);
-        }
-        if readable && content {
-            self.content(entry, location.path(), findings)?;
+        if self.checks.content {
+            self.content(entry, path, findings)?;
         }
         Ok(())
     }
 
-    fn content(&self, entry: &Entry, path: &Path, findings: &mut Vec<Finding>) -> Result<(), IoError> {
+    fn content(&self, entry: &EntryRef<'_>, path: &Path, findings: &mut Vec<Finding>) -> Result<(), IoError> {
         let Some(expected) = entry.checksum else { return Ok(()) };
         match digest_file(path, expected.algorithm(), self.control) {
             Ok((_, found)) if found == expected => {}
@@ -149,21 +172,4 @@ impl Check<'_> {
 
 pub(crate) fn unreadable(message: String) -> Finding {
     Finding::new(Code::UnreadableShard, message).key("uri").fix("restore the shard from its source")
-}
-
-/// Find absolute uris that lead to the same file as another line's: [`parse`](crate::parse) knows no folder, and so
-/// sees only equal names.
-fn same_file(root: &Path, entries: &[Entry]) -> Vec<Finding> {
-    let mut first_lines: HashMap<PathBuf, u64> = HashMap::with_capacity(entries.len());
-    let mut findings = Vec::new();
-    for entry in entries {
-        let Ok(location) = locate(&entry.uri, root) else { continue };
-        match first_lines.entry(location.path().to_owned()) {
-            hash_map::Entry::Vacant(free) => {
-                free.insert(entry.line);
-            }
-            hash_map::Entry::Occupied(taken) => findings.push(duplicate(entry, *taken.get())),
-        }
-    }
-    findings
 }

@@ -7,8 +7,8 @@
 //!   cost more than the copies into it.
 //! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
 //! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
-//! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not; [`Peek`]: a few bytes
-//!   of one, without the rest.
+//! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
+//! - [`FilePieces`]: a file read piece by piece into the caller's memory.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`threads`]: the one pool of compute threads of this process.
 //!
@@ -23,7 +23,7 @@ pub mod digest;
 mod digest_file;
 pub mod error;
 pub mod mapped;
-mod peek;
+mod pieces;
 pub mod place;
 pub mod pool;
 mod prefetch;
@@ -44,7 +44,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;
 pub use mapped::ShardBytes;
-pub use peek::Peek;
+pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;
 pub use probe::{Probe, probe};

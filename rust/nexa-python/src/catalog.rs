@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nexa_catalog::{CatalogError, Checks, Entry, Finding, Parsed};
+use nexa_catalog::{CatalogError, Checks, Code, EntryRef, Finding, Parsed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -10,48 +10,80 @@ use crate::door::{Control, long_work};
 use crate::errors::Raised;
 
 /// Line, uri, split, bytes, records, checksum, tags, other keys as JSON.
-type Row =
-    (u64, String, Option<String>, Option<u64>, Option<u64>, Option<String>, Vec<String>, Option<String>);
+type Row<'a> =
+    (u64, &'a str, Option<&'a str>, Option<u64>, Option<u64>, Option<String>, Vec<String>, Option<&'a str>);
 
-/// Return (entries, findings) of a catalog file; a line with an error yields a finding and no entry.
+/// A catalog file's lines, held natively; its entries become Python objects only when they are asked for.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct CatalogLines {
+    root: PathBuf,
+    parsed: Parsed,
+}
+
+#[pymethods]
+impl CatalogLines {
+    fn __len__(&self) -> usize {
+        self.parsed.entries.len()
+    }
+
+    /// Sum of the sizes that the lines state.
+    #[getter]
+    fn bytes(&self) -> u64 {
+        self.parsed.entries.bytes()
+    }
+
+    /// Return what is wrong with the lines, in their order; a line with an error is no entry.
+    fn findings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        export(py, &self.parsed.findings)
+    }
+
+    /// Return all entries.
+    fn entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for entry in self.parsed.entries.iter() {
+            list.append(row(&entry))?;
+        }
+        Ok(list)
+    }
+
+    /// Return what is wrong with the lines and with the shards that they name, in the order of the lines.
+    ///
+    /// `control` counts the shards that are done, or with `content` the bytes that are read.
+    #[pyo3(signature = (*, shards = true, footers = true, content = false, for_staging = false, control = None))]
+    fn validate<'py>(
+        &self,
+        py: Python<'py>,
+        shards: bool,
+        footers: bool,
+        content: bool,
+        for_staging: bool,
+        control: Option<&Control>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let checks = Checks { shards, footers, content, for_staging };
+        let Self { root, parsed } = self;
+        let findings = long_work(py, control, |control| {
+            let of_shards = nexa_catalog::validate(root, &parsed.entries, &checks, control)?;
+            let mut findings = [&parsed.findings[..], &of_shards].concat();
+            // Those that count the rest belong to no line, and stand last.
+            findings.sort_by_key(|finding| (finding.code == Code::TooManyFindings, finding.line));
+            Ok::<_, CatalogError>(findings)
+        })?;
+        export(py, &findings)
+    }
+}
+
+/// Read a catalog file; what is wrong with its lines is found, not raised. `control` counts the bytes that are done.
 #[pyfunction]
 #[pyo3(signature = (path, *, control = None))]
-pub fn parse_catalog<'py>(
-    py: Python<'py>,
-    path: PathBuf,
-    control: Option<&Control>,
-) -> PyResult<(Vec<Row>, Bound<'py, PyList>)> {
-    let parsed = long_work(py, control, |_| nexa_catalog::load(&path).map(|(_, parsed)| parsed))?;
-    let findings = export(py, &parsed.findings)?;
-    Ok((parsed.entries.into_iter().map(row).collect(), findings))
+pub fn read_catalog(py: Python<'_>, path: PathBuf, control: Option<&Control>) -> PyResult<CatalogLines> {
+    let (root, parsed) = long_work(py, control, |control| nexa_catalog::load(&path, control))?;
+    Ok(CatalogLines { root, parsed })
 }
 
-fn row(entry: Entry) -> Row {
-    let extra = (!entry.extra.is_empty()).then(|| serde_json::Value::Object(entry.extra).to_string());
+fn row<'a>(entry: &EntryRef<'a>) -> Row<'a> {
     let checksum = entry.checksum.map(|digest| digest.to_string());
-    (entry.line, entry.uri, entry.split, entry.bytes, entry.records, checksum, entry.tags, extra)
-}
-
-/// Return (number of entries, findings) after checking a catalog file and the shards that it names.
-#[pyfunction]
-#[pyo3(signature = (path, *, shards = true, footers = true, content = false, for_staging = false, control = None))]
-pub fn validate_catalog<'py>(
-    py: Python<'py>,
-    path: PathBuf,
-    shards: bool,
-    footers: bool,
-    content: bool,
-    for_staging: bool,
-    control: Option<&Control>,
-) -> PyResult<(usize, Bound<'py, PyList>)> {
-    let checks = Checks { shards, footers, content, for_staging };
-    let (count, findings) = long_work(py, control, |control| {
-        let (root, Parsed { entries, mut findings }) = nexa_catalog::load(&path)?;
-        findings.extend(nexa_catalog::validate(&root, &entries, &checks, control)?);
-        findings.sort_by_key(|finding| finding.line);
-        Ok::<_, CatalogError>((entries.len(), findings))
-    })?;
-    Ok((count, export(py, &findings)?))
+    let tags = entry.tags();
+    (entry.line, entry.uri, entry.split, entry.bytes, entry.records, checksum, tags, entry.extra_json())
 }
 
 /// Return the name, relative to the artifact's `shards/` folder, under which a uri is staged.

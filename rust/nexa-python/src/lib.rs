@@ -23,7 +23,7 @@ mod _core {
     #[pymodule_export]
     use crate::buffers::Buffer;
     #[pymodule_export]
-    use crate::catalog::{parse_catalog, staged_name, validate_catalog};
+    use crate::catalog::{CatalogLines, read_catalog, staged_name};
     #[pymodule_export]
     use crate::copy::{CopyPlan, CopyReport, copy_files, digest_file};
     #[pymodule_export]

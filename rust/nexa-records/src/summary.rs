@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use nexa_io::Peek;
+use nexa_io::{FilePieces, IoError};
 
 use crate::ipc_layout::{self, Layout, Ranges};
 use crate::shard::{rows_by_batch, total_rows};
@@ -49,7 +49,7 @@ impl Summary {
 
 /// A file of which parts are read.
 struct Parts<'a> {
-    peek: Peek,
+    file: FilePieces,
     path: &'a Path,
     /// The first bytes, which are looked at twice.
     head: Vec<u8>,
@@ -57,27 +57,40 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn open(path: &'a Path) -> Result<Self, RecordError> {
-        let io = |source| RecordError::Io { path: path.to_owned(), source };
-        let peek = Peek::open(path).map_err(io)?;
-        let head = peek.read(0..peek.len().min(sniff::LOOKED_AT as u64)).map_err(io)?;
-        Ok(Self { peek, path, head })
+        let file =
+            FilePieces::open(path).map_err(|source| RecordError::Io { path: path.to_owned(), source })?.few();
+        let mut parts = Self { file, path, head: Vec::new() };
+        parts.head = parts.read(0..parts.len().min(sniff::LOOKED_AT))?;
+        Ok(parts)
+    }
+
+    fn read(&self, range: Range<usize>) -> Result<Vec<u8>, RecordError> {
+        let mut bytes = vec![0; range.len()];
+        let found = self.file.fill(&mut bytes, range.start as u64).and_then(|n| {
+            let detail = || format!("it had {} bytes, now it ends at {}", self.len(), range.start + n);
+            let whole = n == bytes.len();
+            whole
+                .then_some(())
+                .ok_or_else(|| IoError::SourceChanged { path: self.path.to_owned(), detail: detail() })
+        });
+        match found {
+            Ok(()) => Ok(bytes),
+            Err(source) => Err(RecordError::Io { path: self.path.to_owned(), source }),
+        }
     }
 }
 
 impl Ranges for Parts<'_> {
     fn len(&self) -> usize {
         // A file that the address space cannot hold is refused where its parts are looked for.
-        usize::try_from(self.peek.len()).unwrap_or(usize::MAX)
+        usize::try_from(self.file.len()).unwrap_or(usize::MAX)
     }
 
     fn get(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, RecordError> {
-        if let Some(bytes) = self.head.get(range.clone()) {
-            return Ok(Cow::Borrowed(bytes));
+        match self.head.get(range.clone()) {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => self.read(range).map(Cow::Owned),
         }
-        self.peek
-            .read(range.start as u64..range.end as u64)
-            .map(Cow::Owned)
-            .map_err(|source| RecordError::Io { path: self.path.to_owned(), source })
     }
 }
 
@@ -120,7 +133,11 @@ mod tests {
             std::fs::write(&path, &damaged).unwrap();
             let summary = Summary::read(&path, true).map(|found| found.map(|found| found.num_rows));
             let whole = Shard::open(&path).map(|whole| Some(whole.num_rows()));
-            assert_eq!(summary.map_err(|e| e.to_string()), whole.map_err(|e| e.to_string()), "byte {flipped}");
+            assert_eq!(
+                summary.map_err(|e| e.to_string()),
+                whole.map_err(|e| e.to_string()),
+                "byte {flipped}"
+            );
         }
     }
 

@@ -108,6 +108,8 @@ def test_a_sound_catalog_has_no_findings(tmp_path: Path) -> None:
         ),
         ('{"uri": "train.arrow"}', "duplicate-uri"),
         ('{"uri": "./train.arrow"}', "duplicate-uri"),
+        ('{"uri": "train.arrow/x.arrow"}', "name-conflict"),
+        (f'{{"uri": "{"x" * 256}"}}', "name-too-long"),
         ('{"uri": "x.arrow", "split": "a b/c"}', "invalid-split"),
     ],
 )
@@ -118,6 +120,18 @@ def test_a_malformed_line_is_found_by_its_number(tmp_path: Path, line: str, code
     assert (code, 4) in codes(path)
     with pytest.raises(CatalogError, match=r"catalog\.jsonl:4: .*"):
         ShardCatalog.load(path)
+
+
+@pytest.mark.slow
+def test_one_bad_line_among_a_million_is_that_finding_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.jsonl"
+    with path.open("w") as file:
+        for line in range(1, 1_000_001):
+            size = '"12"' if line == 765_432 else 12
+            file.write(f'{{"uri": "shards/train-{line:07}.arrow", "split": "train", "bytes": {size}}}\n')
+    lines = _core.read_catalog(path)
+    found = [(each["code"], each["line"], each["column"]) for each in lines.findings()]
+    assert (found, len(lines), lines.bytes) == ([("wrong-type", 765_432, "bytes")], 999_999, 999_999 * 12)
 
 
 def test_a_split_that_is_likely_misspelt_is_a_warning(tmp_path: Path) -> None:

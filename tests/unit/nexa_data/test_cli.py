@@ -151,6 +151,24 @@ def _broken_meta(folder: Path) -> None:
     (folder / "meta.json").write_text("{")
 
 
+def test_a_terminal_gets_the_first_findings_of_each_kind_and_their_counts(
+    nexa: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = tmp_path / "catalog.jsonl"
+    gone = "".join(f'{{"uri": "{number}.arrow"}}\n' for number in range(2_000))
+    catalog.write_text(f'{gone}{{"uri": 3}}\n')
+    code, out, err = nexa("validate", catalog)
+    assert (code, out.count("\n"), err) == (3, 2_002, "")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = nexa("validate", catalog)
+    assert code == 3
+    assert out.count("missing-shard  ") == 26
+    assert "wrong-type" in out
+    assert "26 of 2,001 are shown" in out
+    assert "2,000 shards: 2,001 findings" in out
+
+
 @pytest.mark.parametrize(
     ("damage", "code"),
     [

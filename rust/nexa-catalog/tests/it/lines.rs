@@ -14,7 +14,7 @@ fn a_full_line_becomes_an_entry_that_keeps_unknown_keys() {
     );
     let parsed = read(&line);
     assert_eq!(parsed.findings, []);
-    let entry = &parsed.entries[0];
+    let entry = parsed.entries.get(0).unwrap().to_entry();
     assert_eq!(
         (entry.line, entry.uri.as_str(), entry.split.as_deref()),
         (1, "shards/a.arrow", Some("train"))
@@ -25,7 +25,7 @@ fn a_full_line_becomes_an_entry_that_keeps_unknown_keys() {
         (entry.tags.as_slice(), entry.extra["z"].as_f64()),
         (&["x".to_owned(), "y".to_owned()][..], Some(1.5))
     );
-    assert_eq!(read(entry.to_json()).entries[0], *entry);
+    assert_eq!(read(entry.to_json()).entries.to_vec(), [entry]);
 }
 
 #[test]
@@ -53,6 +53,7 @@ fn every_fault_of_a_line_has_its_code_and_key() {
         (r#"{"uri": "s3://bucket/a"}"#, "1 unknown-scheme uri"),
         (r#"{"uri": "../a"}"#, "1 unsafe-uri uri"),
         (r#"{"uri": ""}"#, "1 unsafe-uri uri"),
+        (r#"{"uri": "a/"}"#, "1 unsafe-uri uri"),
         (r#"{"uri": "a", "checksum": "e3b0"}"#, "1 invalid-checksum checksum"),
         (r#"{"uri": "a", "checksum": "sha256:e3b0"}"#, "1 invalid-checksum checksum"),
         (r#"{"uri": "a", "checksum": "md5:e3b0"}"#, "1 unknown-checksum-algorithm checksum"),
@@ -62,7 +63,7 @@ fn every_fault_of_a_line_has_its_code_and_key() {
     ] {
         let parsed = read(line);
         assert_eq!(brief(&parsed.findings), [expected], "{line}");
-        assert_eq!(parsed.entries, [], "{line}");
+        assert!(parsed.entries.is_empty(), "{line}");
         assert!(
             parsed.findings[0].remedy.is_some() && parsed.findings[0].severity == Severity::Error,
             "{line}"
@@ -83,7 +84,7 @@ fn a_bad_line_costs_no_other_and_is_numbered_past_blanks() {
     let parsed = read("{\"uri\":\"a\"}\r\n\r\n   \n{\"uri\":\n{\"uri\":\"b\"}");
     assert_eq!(brief(&parsed.findings), ["4 invalid-json -"]);
     assert_eq!(
-        parsed.entries.iter().map(|entry| (entry.line, entry.uri.as_str())).collect::<Vec<_>>(),
+        parsed.entries.iter().map(|entry| (entry.line, entry.uri)).collect::<Vec<_>>(),
         [(1, "a"), (5, "b")]
     );
 }
@@ -121,7 +122,7 @@ fn likely_misspelt_splits_are_a_warning_and_keep_their_entry() {
     assert_eq!(brief(&parsed.findings), ["1 invalid-split split"]);
     assert_eq!(parsed.findings[0].severity, Severity::Warning);
     assert!(parsed.findings[0].message.contains("\"validation\""));
-    assert_eq!(parsed.entries[0].split.as_deref(), Some("val"));
+    assert_eq!(parsed.entries.get(0).unwrap().split, Some("val"));
     assert_eq!(read(r#"{"uri": "a", "split": "calibration-2.b"}"#).findings, []);
 }
 
@@ -140,9 +141,35 @@ fn uris_that_lead_to_one_shard_are_duplicates_of_the_first() {
 }
 
 #[test]
+fn a_shard_that_another_needs_as_a_folder_is_a_conflict() {
+    let parsed = read(
+        "{\"uri\":\"x/a/b\"}\n{\"uri\":\"x/a\"}\n{\"uri\":\"x/ab\"}\n{\"uri\":\"x/a/./c\"}\n{\"uri\":\"/x/a/b\"}\n",
+    );
+    assert_eq!(brief(&parsed.findings), ["1 name-conflict uri", "4 name-conflict uri"]);
+    assert!(parsed.findings.iter().all(|finding| finding.message.contains("\"x/a\"")
+        && finding.message.contains("line 2")
+        && finding.shard.is_some()));
+    assert_eq!(parsed.entries.iter().map(|entry| entry.line).collect::<Vec<_>>(), [2, 3, 5]);
+}
+
+#[test]
+fn names_that_no_file_can_have_are_found() {
+    let longest = "a".repeat(255);
+    let path = format!("{}b", "a/".repeat(2047));
+    assert_eq!(read(format!("{{\"uri\":\"x/{longest}\"}}\n{{\"uri\":\"{path}\"}}\n")).findings, []);
+    let parsed =
+        read(format!("{{\"uri\":\"x/{longest}a/b\"}}\n{{\"uri\":\"a{path}\"}}\n{{\"uri\":\"{path}b\"}}"));
+    assert_eq!(
+        brief(&parsed.findings),
+        ["1 name-too-long uri", "2 name-too-long uri", "3 name-too-long uri"]
+    );
+    assert!(parsed.findings[0].message.contains("256 bytes"), "{}", parsed.findings[0].message);
+}
+
+#[test]
 fn null_stands_for_an_absent_key() {
     let parsed = read(r#"{"uri":"a","split":null,"bytes":null,"records":null,"checksum":null,"tags":null}"#);
-    assert_eq!((parsed.findings.len(), parsed.entries[0].bytes), (0, None));
+    assert_eq!((parsed.findings.len(), parsed.entries.get(0).unwrap().bytes), (0, None));
 }
 
 #[test]
@@ -156,22 +183,25 @@ fn a_catalog_without_entries_is_a_finding() {
 fn a_catalog_is_loaded_with_the_folder_that_it_lies_in() {
     let folder = Folder::new();
     let path = folder.put("sub/catalog.jsonl", b"{\"uri\":\"a\"}\n");
-    let (root, parsed) = load(&path).unwrap();
+    let (root, parsed) = load(&path, &Control::default()).unwrap();
     assert_eq!((root, parsed.entries.len()), (folder.root().join("sub"), 1));
-    assert_eq!(brief(&load(&folder.put("empty.jsonl", b"")).unwrap().1.findings), ["- empty-catalog -"]);
+    assert_eq!(
+        brief(&load(&folder.put("empty.jsonl", b""), &Control::default()).unwrap().1.findings),
+        ["- empty-catalog -"]
+    );
 }
 
 #[test]
 fn a_catalog_that_is_not_there_is_a_named_error() {
     let folder = Folder::new();
     let path = folder.root().join("none.jsonl");
-    let error = load(&path).unwrap_err();
+    let error = load(&path, &Control::default()).unwrap_err();
     assert!(
         matches!(&error, CatalogError::Missing { .. }) && error.path() == Some(path.as_path()),
         "{error}"
     );
     assert!(error.to_string().contains("none.jsonl: no such catalog"), "{error}");
-    assert!(matches!(load(folder.root()).unwrap_err(), CatalogError::Io { .. }));
+    assert!(matches!(load(folder.root(), &Control::default()).unwrap_err(), CatalogError::Io { .. }));
 }
 
 #[test]

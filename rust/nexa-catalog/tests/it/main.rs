@@ -5,5 +5,6 @@ mod lines;
 mod noise;
 mod scale;
 mod shards;
+mod twin;
 mod uris;
 mod written;

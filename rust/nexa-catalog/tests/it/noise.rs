@@ -44,7 +44,7 @@ proptest! {
     fn entries_round_trip(entry in entry()) {
         let parsed = read(entry.to_json());
         prop_assert_eq!(&parsed.findings, &[]);
-        prop_assert_eq!(&parsed.entries, &[entry]);
+        prop_assert_eq!(parsed.entries.to_vec(), [entry]);
     }
 
     #[test]
@@ -72,5 +72,15 @@ proptest! {
             let location = locate(&uri, Path::new("/r")).unwrap();
             prop_assert_eq!(location.path(), Path::new("/r").join(&name));
         }
+    }
+}
+
+#[test]
+fn the_promises_hold_for_all_that_fuzzing_has_found() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/catalog_parse");
+    let inputs: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|input| input.unwrap().path()).collect();
+    assert!(inputs.len() > 10, "{inputs:?}");
+    for input in inputs {
+        nexa_catalog::replay::check(&std::fs::read(input).unwrap());
     }
 }

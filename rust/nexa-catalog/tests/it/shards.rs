@@ -166,6 +166,21 @@ fn links_out_of_the_folder_are_found_and_links_within_are_not() {
 }
 
 #[test]
+fn a_folder_that_is_a_link_within_the_folder_is_followed_and_its_shards_are_measured() {
+    let folder = Folder::new();
+    let true_entry = folder.shard(1, "blobs/a.arrow", 1);
+    folder.shard(1, "blobs/deep/b.arrow", 1);
+    symlink("blobs", folder.root().join("linked")).unwrap();
+    let entries = [
+        Entry { line: 1, uri: "linked/a.arrow".to_owned(), ..true_entry.clone() },
+        Entry { line: 2, bytes: Some(1), ..Entry::new("linked/deep/b.arrow") },
+        Entry { line: 3, ..Entry::new("linked/deep") },
+        Entry { line: 4, ..true_entry },
+    ];
+    assert_eq!(brief(&folder.check(&entries, &ALL)), ["2 wrong-size bytes", "3 not-a-file uri"]);
+}
+
+#[test]
 fn an_absolute_and_a_relative_uri_of_one_file_are_duplicates() {
     let folder = Folder::new();
     let first = folder.shard(1, "a.arrow", 1);
@@ -186,7 +201,7 @@ fn a_cancelled_check_ends_as_cancelled() {
     let folder = Folder::new();
     let control = Control::default();
     control.cancel();
-    let entries = [folder.shard(1, "a.arrow", 1)];
+    let entries = [folder.shard(1, "a.arrow", 1)].into_iter().collect();
     let result = validate(folder.root(), &entries, &ALL, &control);
     assert!(matches!(result, Err(CatalogError::Cancelled)));
 }
@@ -195,6 +210,8 @@ fn a_cancelled_check_ends_as_cancelled() {
 fn a_missing_root_is_a_finding_a_shard() {
     let folder = Folder::new();
     let gone = folder.root().join("gone");
-    let findings = validate(&gone, &[Entry::new("a"), Entry::new("b")], &ALL, &Control::default()).unwrap();
+    let findings =
+        validate(&gone, &["a", "b"].map(Entry::new).into_iter().collect(), &ALL, &Control::default())
+            .unwrap();
     assert_eq!(brief(&findings), ["0 missing-shard uri", "0 missing-shard uri"]);
 }

@@ -61,7 +61,8 @@ impl Folder {
     }
 
     pub fn check(&self, entries: &[Entry], checks: &Checks) -> Vec<Finding> {
-        validate(self.root(), entries, checks, &Control::default()).unwrap()
+        let entries = entries.iter().cloned().collect();
+        validate(self.root(), &entries, checks, &Control::default()).unwrap()
     }
 }
 
