@@ -37,6 +37,7 @@ __all__ = [
     "payload_hash",
     "read_meta",
     "remove_artifact",
+    "tidy",
     "trash_path",
     "verify_artifact",
     "write_atomic",
@@ -180,6 +181,19 @@ def remove_artifact(folder: Path) -> None:
     folder.rename(trash)
     _fsync(folder.parent)
     shutil.rmtree(trash, ignore_errors=True)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a killed run left beside the published artifact in `folder`; a living one is let be."""
+    left = (partial_path(folder), trash_path(folder), lock_path(folder))
+    if not any(map(os.path.lexists, left)):
+        return
+    with contextlib.suppress(OSError):
+        lock = lock_for(lock_path(folder))
+        if lock.acquire(wait=False):
+            for path in left[:2]:
+                shutil.rmtree(path, ignore_errors=True)
+            lock.release()
 
 
 def lock_path(folder: Path) -> Path:

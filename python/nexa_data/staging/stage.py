@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexa_data.artifacts import ArtifactWriter, payload_digest, write_atomic
+from nexa_data.artifacts import ArtifactWriter, payload_digest, tidy, write_atomic
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
 from nexa_data.errors import ArtifactError
 from nexa_data.staging.cache import Freed
@@ -139,6 +139,7 @@ def _stage(catalog_path: Path, destination: Path, options: StagingOptions) -> Ar
     with contextlib.suppress(OSError, ArtifactError):
         found = find_staged(destination, plan, trusted)
         if found is not None:
+            tidy(destination)
             return found
 
     def listen(done: int, total: int, shards: int, of_shards: int) -> None:

@@ -136,6 +136,16 @@ def test_a_run_stopped_between_marker_and_rename_is_resumed(catalog: Catalog, tm
     assert set(os.listdir(tmp_path)) == {"source", "out"}  # noqa: PTH208 (hidden ones too)
 
 
+def test_what_a_run_killed_after_its_rename_left_is_tidied(catalog: Catalog, tmp_path: Path) -> None:
+    first = catalog.stage(tmp_path / "out")
+    (tmp_path / ".out.lock").touch()
+    for name in (".out.trash", ".out.partial"):
+        (tmp_path / name / "shards").mkdir(parents=True)
+        (tmp_path / name / "shards" / "s1.bin").write_bytes(b"old")
+    assert catalog.stage(tmp_path / "out") == first
+    assert set(os.listdir(tmp_path)) == {"source", "out", STORE_NAME}  # noqa: PTH208 (hidden ones too)
+
+
 def _stage(source: str, destination: str, start: Any, told: Any, answer: Any) -> None:
     start.wait()
 
