@@ -104,7 +104,7 @@ def test_the_report_says_what_was_done(source: Path, tmp_path: Path) -> None:
     assert (report["shards"], report["bytes"], report["copied_bytes"]) == (SHARDS, total, total)
     assert report["reused_shards"] == 0
     assert sum(report["modes"].values()) == SHARDS
-    assert set(report["modes"]) <= {"direct", "buffered"}
+    assert set(report["modes"]) <= {"direct", "cached", "buffered"}
     stage_catalog_to_nvme(source, tmp_path / "plain", direct=False, reuse=False)
     assert report_of(tmp_path / "plain")["modes"] == {"buffered": SHARDS}
 
