@@ -87,9 +87,14 @@ class Bench:
             print(f"note: {text}", flush=True)
 
     def fresh_folder(self) -> Path:
-        """Return the path of a destination that doesn't exist."""
+        """Return the path of a destination that doesn't exist, in a folder of its own.
+
+        What ours keeps beside a destination for later stagings serves no other run so.
+        """
         self._count += 1
-        return self.folder / f"destination-{self._count}"
+        parent = self.folder / f"run-{self._count}"
+        parent.mkdir()
+        return parent / "destination"
 
     def make_cold(self, sources: Sequence[Path]) -> None:
         """Leave nothing unwritten on the file system and nothing of the sources in the page cache."""
@@ -100,7 +105,8 @@ class Bench:
 
     def remove(self, folder: Path) -> None:
         """Remove a destination, and let the disk finish with it (freed blocks may be discarded)."""
-        shutil.rmtree(folder, ignore_errors=True)
+        own = folder.name == "destination"
+        shutil.rmtree(folder.parent if own else folder, ignore_errors=True)
         cache.sync_filesystem(self.folder)
 
     def child(self, command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Child:

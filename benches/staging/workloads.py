@@ -161,45 +161,45 @@ def one_file(corpus: Corpus, path: Path) -> Path:
 
 
 def restage(bench: Bench, work: Restaged, corpus: Corpus, n_rounds: int, *, plain: bool) -> None:
-    """Run all rounds of workload C; two versions of the catalog take turns, so that each round finds the other."""
-    second = corpora.changed(
-        corpus, bench.folder / "second", work.n_changed, work.file_mib, plain=plain, seed=3
-    )
+    """Run all rounds of workload C; each has a second version of its own, which nothing has staged before."""
     n_bytes = work.n_changed * (corpus.bytes // work.n_files)
-    only = second.root / "changed-only.jsonl"
     kept = bench.fresh_folder()
-    versions = [corpus, second]
     try:
-        bench.make_cold([*corpus.files, *second.files])
+        bench.make_cold(corpus.files)
         ours.stage(bench, corpus.catalog("sha256"), kept, "sha256", corpus.bytes)
         for number in range(n_rounds):
             place = f"C {number + 1}/{n_rounds}"
-            bench.make_cold([*corpus.files, *second.files])
-            run = ours.stage(bench, versions[0].catalog("sha256"), kept, "sha256", corpus.bytes)
+            bench.make_cold(corpus.files)
+            run = ours.stage(bench, corpus.catalog("sha256"), kept, "sha256", corpus.bytes)
             run.contestant = "staged already, source cold"
             work.again.append(_told(place, run))
 
-            run = ours.stage(bench, versions[0].catalog("sha256"), kept, "sha256", corpus.bytes)
+            run = ours.stage(bench, corpus.catalog("sha256"), kept, "sha256", corpus.bytes)
             run.contestant = "staged already, once more"
             work.again_warm.append(_told(place, run))
 
-            versions.reverse()
-            bench.make_cold([*corpus.files, *second.files])
-            run = ours.stage(bench, versions[0].catalog("sha256"), kept, "sha256", corpus.bytes)
-            run.contestant = f"{work.n_changed} shards changed"
-            work.changed.append(_told(place, run))
-
+            folder = bench.folder / f"second-{number}"
+            second = corpora.changed(
+                corpus, folder, work.n_changed, work.file_mib, plain=plain, seed=3 + number
+            )
             fresh = bench.fresh_folder()
-            bench.make_cold(second.files)
             try:
-                run = ours.stage(bench, only, fresh, "sha256", n_bytes)
+                bench.make_cold(second.files)
+                run = ours.stage(bench, second.catalog("sha256"), kept, "sha256", corpus.bytes)
+                run.contestant = f"{work.n_changed} shards changed"
+                work.changed.append(_told(place, run))
+
+                bench.make_cold(second.files)
+                run = ours.stage(bench, folder / "changed-only.jsonl", fresh, "sha256", n_bytes)
+                run.contestant = f"those {work.n_changed} shards alone"
+                work.changed_only.append(_told(place, run))
+                # Back to the first version, for the next round.
+                ours.stage(bench, corpus.catalog("sha256"), kept, "sha256", corpus.bytes)
             finally:
                 bench.remove(fresh)
-            run.contestant = f"those {work.n_changed} shards alone"
-            work.changed_only.append(_told(place, run))
+                bench.remove(folder)
     finally:
         bench.remove(kept)
-        bench.remove(second.root)
 
 
 def _told(place: str, run: Run) -> Run:
