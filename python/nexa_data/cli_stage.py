@@ -35,7 +35,7 @@ def stage(  # noqa: PLR0913 (one for each option)
         str, typer.Option(help="Digest where the catalog has none: sha256, blake3, xxh3 or crc32c.")
     ] = "sha256",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Shards copied at once.", show_default="automatic")
+        int | None, typer.Option(min=1, help="Threads that move blocks.", show_default="automatic")
     ] = None,
     direct: Annotated[
         bool, typer.Option("--direct/--no-direct", help="Copy past the page cache where possible.")

@@ -71,7 +71,7 @@ def stage_catalog_to_nvme(  # noqa: PLR0913 (each is a knob of its own, by keywo
         catalog_path: The catalog, or the folder that holds it.
         destination: Folder that the artifact will be. Another staged catalog there is replaced in one step.
         algorithm: Digest for shards whose catalog line has none; sha256, blake3, xxh3 or crc32c.
-        threads: Shards that are copied at once; default as for the whole native core.
+        threads: Threads that move blocks (default: chosen from disk and CPUs).
         direct: Copy past the page cache where the file systems allow it; the report says where they don't.
         engine: `auto`, `io_uring` or `threads`.
         block_bytes: Bytes per read and write (default: chosen by the engine); sizes may be texts such as `4MiB`.

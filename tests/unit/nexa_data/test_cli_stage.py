@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,29 @@ def test_a_command_that_waits_is_interrupted_with_exit_code_4(source: Path, tmp_
         assert "run the same command again" in process.stderr.read()
     assert process.returncode == 4
     lock.release()
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("engine", ["io_uring", "threads"])
+def test_a_copy_under_way_stops_with_exit_code_4_and_the_next_run_completes(
+    nexa: Any, source: Path, tmp_path: Path, engine: str, by: int
+) -> None:
+    # The second shard would begin after a quarter of an hour.
+    slow = ["--max-bandwidth", "1B/s", "--engine", engine]
+    command = [sys.executable, "-m", "nexa_data.cli", "stage", source, tmp_path / "out", *slow]
+    partial = tmp_path / ".out.partial" / "shards"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while not partial.is_dir() or not any(partial.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(process.pid, by)
+        assert "run the same command again" in process.communicate(timeout=60)[1]
+    assert process.returncode == 4
+    assert not (tmp_path / "out").exists()
+    code, out, _ = nexa("stage", source, tmp_path / "out", "--json")
+    assert (code, json.loads(out)["reused"]) == (0, False)
+    assert nexa("validate", tmp_path / "out", "--full")[0] == 0
 
 
 def test_the_job_script_is_sound_and_its_commands_and_options_exist() -> None:

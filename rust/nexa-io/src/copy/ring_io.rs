@@ -6,7 +6,7 @@
 //!    waiting fails the memory is leaked rather than freed under its hands.
 //! 3. The arena is registered as one buffer, which saves the kernel pinning pages at every call. Small limits on locked
 //!    memory forbid that (`RLIMIT_MEMLOCK`); then the same operations run unregistered.
-//! 4. Files are not registered: at some hundred calls a second the saved reference count cannot be measured.
+//! 4. Files are not registered: that saves a reference count a call, and a copy makes some hundred calls a second.
 #![expect(unsafe_code, reason = "the kernel is given addresses; see the numbered reasons")]
 
 use std::io;
@@ -36,21 +36,26 @@ pub(crate) struct RingIo {
 }
 
 impl RingIo {
-    /// Make a ring for `operations` in flight over `bytes` of memory.
+    /// Make a ring for `operations` in flight over `bytes` of memory, registered where the kernel lets it.
     ///
     /// # Errors
     /// [`IoError::Ring`] where the kernel refuses, [`IoError::OutOfMemory`].
     pub(crate) fn new(operations: usize, bytes: usize, alignment: Alignment) -> Result<Self, IoError> {
-        let mut arena = Arena::new(bytes, alignment)?;
+        let mut io = Self::unregistered(operations, bytes, alignment)?;
+        let whole = libc::iovec { iov_base: io.arena.address().cast(), iov_len: io.arena.len() };
+        // SAFETY: the range is the arena's own memory, which lives until the ring is gone, see `drop`.
+        io.registered = unsafe { io.ring.submitter().register_buffers(&[whole]) }.is_ok();
+        Ok(io)
+    }
+
+    fn unregistered(operations: usize, bytes: usize, alignment: Alignment) -> Result<Self, IoError> {
+        let arena = Arena::new(bytes, alignment)?;
         let entries = u32::try_from(operations.next_power_of_two()).unwrap_or(u32::MAX);
         let ring = build(entries).map_err(|source| IoError::Ring { source })?;
-        let whole = libc::iovec { iov_base: arena.address().cast(), iov_len: arena.len() };
-        // SAFETY: the range is the arena's own memory, which lives until the ring is gone, see `drop`.
-        let registered = unsafe { ring.submitter().register_buffers(&[whole]) }.is_ok();
         Ok(Self {
             ring: ManuallyDrop::new(ring),
             arena: ManuallyDrop::new(arena),
-            registered,
+            registered: false,
             in_flight: (0..operations).map(|_| None).collect(),
             flying: 0,
         })
@@ -153,4 +158,84 @@ fn build(entries: u32) -> io::Result<IoUring> {
     // Both hints are for Linux 6.1; older ones answer EINVAL.
     let modern = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(entries);
     modern.or_else(|_| IoUring::builder().build(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// Write pages through a ring and read them back in another order.
+    fn round_trip(mut io: RingIo) {
+        let file = tempfile::tempfile().unwrap();
+        for page in 0..4u8 {
+            let span = io.arena().take(PAGE).unwrap();
+            io.arena().bytes(&span).fill(page + 1);
+            let offset = u64::from(page) * PAGE as u64;
+            io.begin(usize::from(page), Way::Write, file.as_fd(), span, 0..PAGE, offset);
+        }
+        while io.flying() > 0 {
+            for (_, span, result) in io.wait().unwrap() {
+                assert_eq!(result.unwrap(), PAGE);
+                io.arena().give_back(span);
+            }
+        }
+        let span = io.arena().take(4 * PAGE).unwrap();
+        io.begin(2, Way::Read, file.as_fd(), span, PAGE..3 * PAGE, PAGE as u64);
+        let (number, span, result) = io.wait().unwrap().pop().unwrap();
+        assert_eq!((number, result.unwrap()), (2, 2 * PAGE));
+        let bytes = io.arena().bytes(&span);
+        assert!(bytes[PAGE..2 * PAGE].iter().all(|&byte| byte == 2));
+        assert!(bytes[2 * PAGE..3 * PAGE].iter().all(|&byte| byte == 3));
+    }
+
+    #[test]
+    fn bytes_pass_through_registered_memory_and_through_memory_that_may_not_be() {
+        let made =
+            |make: fn(usize, usize, Alignment) -> Result<RingIo, IoError>| make(8, 4 * PAGE, Alignment::PAGE);
+        match crate::probe::try_uring() {
+            Ok(()) => {
+                round_trip(made(RingIo::new).unwrap());
+                round_trip(made(RingIo::unregistered).unwrap());
+            }
+            Err(reason) => {
+                let _ =
+                    io::Write::write_fmt(&mut io::stderr(), format_args!("skipped: io_uring: {reason}\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_ring_that_is_dropped_waits_for_what_is_in_flight() {
+        if crate::probe::try_uring().is_err() {
+            return; // Said aloud by the test above.
+        }
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(64 << 20).unwrap();
+        for _ in 0..20 {
+            let mut io = RingIo::new(4, 4 * PAGE, Alignment::PAGE).unwrap();
+            for number in 0..4 {
+                let span = io.arena().take(PAGE).unwrap();
+                io.begin(number, Way::Read, file.as_fd(), span, 0..PAGE, number as u64 * (16 << 20));
+            }
+            drop(io);
+        }
+    }
+
+    #[test]
+    fn a_bad_descriptor_is_the_operations_error_and_not_the_rings() {
+        if crate::probe::try_uring().is_err() {
+            return; // Said aloud by the first test.
+        }
+        let mut io = RingIo::new(4, 4 * PAGE, Alignment::PAGE).unwrap();
+        let write_only = std::fs::File::create(tempfile::tempdir().unwrap().path().join("a")).unwrap();
+        let span = io.arena().take(PAGE).unwrap();
+        io.begin(0, Way::Read, write_only.as_fd(), span, 0..PAGE, 0);
+        let (_, span, result) = io.wait().unwrap().pop().unwrap();
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
+        io.arena().give_back(span);
+    }
 }
