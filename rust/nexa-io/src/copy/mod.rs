@@ -156,7 +156,8 @@ pub struct CopyReport {
 /// Returns how the work was done.
 ///
 /// # Errors
-/// [`IoError::Open`] for the root, and [`IoError::OutOfMemory`] for the blocks: then nothing was reported. Per job, through
+/// [`IoError::Open`] for the root, [`IoError::OutOfMemory`] for the blocks and [`IoError::Threads`]: then nothing was
+/// reported. Per job, through
 /// `report`: [`IoError::Open`], [`IoError::NotAFile`], [`IoError::Outside`], [`IoError::SameFile`],
 /// [`IoError::SizeMismatch`], [`IoError::DigestMismatch`], [`IoError::SourceChanged`], [`IoError::NoSpace`],
 /// [`IoError::Read`], [`IoError::Write`], [`IoError::Sync`], [`IoError::Inspect`], [`IoError::Cancelled`].
@@ -167,7 +168,7 @@ pub fn copy_files(
     report: &(dyn Fn(usize, Result<CopyReport, IoError>) + Sync),
 ) -> Result<CopyPlan, IoError> {
     let root = options.root.as_deref().map(Root::open).transpose()?;
-    let plan = CopyPlan::choose(jobs, options);
+    let (plan, engine) = prepare(jobs, options)?;
     let (sender, written) = channel();
     let context = Context {
         jobs,
@@ -181,18 +182,36 @@ pub fn copy_files(
     };
     thread::scope(|scope| {
         let context = &context;
-        scope.spawn(move || durable::run(&written, context));
-        run_engine(context, sender)
+        let syncer = thread::Builder::new().name("nexa-sync".to_owned());
+        syncer
+            .spawn_scoped(scope, move || durable::run(&written, context))
+            .map_err(|error| IoError::Threads { threads: 1, detail: error.to_string() })?;
+        engine(context, sender)
     })?;
     Ok(context.plan)
 }
 
-fn run_engine(context: &Context<'_>, sender: Sender<Written>) -> Result<(), IoError> {
+/// Moves all blocks of a run, and hands on the files that are written.
+type Run<'e> = Box<dyn FnOnce(&Context<'_>, Sender<Written>) -> Result<(), IoError> + 'e>;
+
+/// Choose what the copy runs with, and make the ring where it is one: a kernel that lets a trial pass may refuse it
+/// still, for want of memory that may be locked say, and then threads take over.
+fn prepare<'e>(jobs: &[CopyJob], options: &CopyOptions) -> Result<(CopyPlan, Run<'e>), IoError> {
+    let plan = CopyPlan::choose(jobs, options, crate::probe::try_uring);
     #[cfg(target_os = "linux")]
-    if context.plan.engine == Engine::IoUring {
-        return ring::run(context, sender);
+    if plan.engine == Engine::IoUring {
+        match ring::make(&plan) {
+            Ok(first) => {
+                return Ok((plan, Box::new(|context, sender| ring::run(context, first, &sender))));
+            }
+            Err(IoError::Ring { source }) => {
+                let plan = CopyPlan::choose(jobs, options, || Err(source.to_string()));
+                return Ok((plan, Box::new(threads::run)));
+            }
+            Err(other) => return Err(other),
+        }
     }
-    threads::run(context, sender)
+    Ok((plan, Box::new(threads::run)))
 }
 
 /// What all parts of one run share.

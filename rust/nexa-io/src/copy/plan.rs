@@ -83,12 +83,16 @@ const MEMORY_PER_THREAD: usize = 16 << 20;
 const MOST_THREADS: usize = 8;
 
 impl CopyPlan {
-    /// Choose for these jobs.
-    pub(crate) fn choose(jobs: &[CopyJob], options: &CopyOptions) -> Self {
+    /// Choose for these jobs; `trial` says whether a ring can be made.
+    pub(crate) fn choose(
+        jobs: &[CopyJob],
+        options: &CopyOptions,
+        trial: impl Fn() -> Result<(), String>,
+    ) -> Self {
         let device =
             jobs.first().and_then(|job| job.destination.parent()).map_or_else(Device::default, Device::of);
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let (engine, engine_reason) = engine(options.engine, crate::probe::try_uring);
+        let (engine, engine_reason) = engine(options.engine, trial);
         Self::from(options, engine, engine_reason, device, cpus)
     }
 

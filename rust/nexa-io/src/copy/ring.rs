@@ -22,29 +22,31 @@ use std::thread;
 
 use slab::Slab;
 
-use super::Context;
 use super::arena::Span;
 use super::durable::Written;
 use super::ring_io::{Done, RingIo};
 use super::source::Channel;
 use super::task::Task;
 use super::transfer::{End, Progress, Transfer, Way};
+use super::{Context, CopyPlan};
 use crate::error::IoError;
 
 /// Blocks in flight at most: more than memory holds of any but the smallest files.
 const OPERATIONS: usize = 64;
 
-pub(crate) fn run(context: &Context<'_>, sender: Sender<Written>) -> Result<(), IoError> {
-    let plan = &context.plan;
-    let memory = plan.memory_bytes / plan.threads;
-    // The first ring is made before any thread, so that an error reports nothing twice.
-    let first = RingIo::new(OPERATIONS, memory, plan.alignment)?;
+/// Make the ring of one thread.
+pub(crate) fn make(plan: &CopyPlan) -> Result<RingIo, IoError> {
+    RingIo::new(OPERATIONS, plan.memory_bytes / plan.threads, plan.alignment)
+}
+
+/// Move all blocks; `first` was made by this very thread.
+pub(crate) fn run(context: &Context<'_>, first: RingIo, sender: &Sender<Written>) -> Result<(), IoError> {
     thread::scope(|scope| {
-        for index in 1..plan.threads {
+        for index in 1..context.plan.threads {
             let sender = sender.clone();
             let work = move || {
                 // Fewer rings are slower, nothing else.
-                if let Ok(io) = RingIo::new(OPERATIONS, memory, plan.alignment) {
+                if let Ok(io) = make(&context.plan) {
                     Ring::new(context, io, &sender).work();
                 }
             };
@@ -53,8 +55,7 @@ pub(crate) fn run(context: &Context<'_>, sender: Sender<Written>) -> Result<(), 
                 break;
             }
         }
-        Ring::new(context, first, &sender).work();
-        drop(sender);
+        Ring::new(context, first, sender).work();
     });
     Ok(())
 }
