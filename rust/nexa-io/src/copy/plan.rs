@@ -4,8 +4,8 @@
 //!    it is tried.
 //! 2. **Block: 2 MiB.** The disk's latency vanishes in it. Twice as much is no faster and costs a digest more time, since
 //!    less of the block is in a cache when its turn comes.
-//! 3. **Threads.** A digest keeps up to 2 GB/s a core, so a fast disk wants several cores; a disk that turns wants one
-//!    reader, or its head spends the time between files.
+//! 3. **Threads.** A SHA-256 keeps up to 2 GB/s a core, so a fast disk wants several cores, and even a slow one is left
+//!    waiting by a single thread that hashes. A disk that turns wants one reader, or its head spends the time between files.
 //! 4. **Memory.** Writes gain from being several in flight, reads hardly. 16 MiB a thread hold eight blocks, 32 MiB are
 //!    the least; memory beyond that bought nothing on the disks that were measured.
 
@@ -163,10 +163,11 @@ impl Device {
         let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
         let device = format!("/sys/dev/block/{major}:{minor}");
         // A partition has no queue of its own, its disk does.
-        let rotational = ["queue/rotational", "../queue/rotational"]
-            .iter()
-            .find_map(|name| std::fs::read_to_string(Path::new(&device).join(name)).ok())
-            .is_some_and(|text| text.trim() == "1");
+        let found = ["", ".."].iter().map(|up| Path::new(&device).join(up)).find_map(|disk| {
+            let rotational = std::fs::read_to_string(disk.join("queue/rotational")).ok()?;
+            Some(rotational.trim() == "1" && !is_virtual(&disk))
+        });
+        let rotational = found.unwrap_or(false);
         Self { rotational, alignment: direct_alignment(folder) }
     }
 
@@ -174,6 +175,15 @@ impl Device {
     fn of(_folder: &Path) -> Self {
         Self::default()
     }
+}
+
+/// Say whether a disk is a hypervisor's: those call themselves rotational for want of a better word.
+#[cfg(target_os = "linux")]
+fn is_virtual(disk: &Path) -> bool {
+    const DRIVERS: [&str; 3] = ["virtio_blk", "vbd", "xen_blkfront"];
+    let driver = std::fs::read_link(disk.join("device/driver")).ok();
+    let name = driver.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.is_some_and(|name| DRIVERS.contains(&name))
 }
 
 /// Ask for what direct I/O in a folder must be aligned to: a page, or more where the disk says so (Linux 6.1).

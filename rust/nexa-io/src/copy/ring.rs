@@ -11,7 +11,8 @@
 //! 1. Reads of a file begin in order and are hashed in order, so the oldest blocks leave first and memory comes back.
 //! 2. A block's memory is as long as the block: thirty small files are in flight where eight large blocks are.
 //! 3. While this thread hashes, the disk works on the other blocks in flight: enough, as long as a digest is faster than
-//!    the disk. Where it isn't there are several such threads, each with its own files.
+//!    the disk. Where it isn't there are several such threads, each with its own files. What is begun is handed over around
+//!    each hashed block: several are read at once, and the disk would idle until the last of them is hashed.
 //! 4. What a ring cannot read (a store without descriptors) this thread reads itself.
 
 use std::collections::VecDeque;
@@ -106,17 +107,16 @@ impl<'r, 'a> Ring<'r, 'a> {
     fn work(&mut self) {
         loop {
             while self.begin_next() {}
-            if self.ready.is_empty() {
-                if self.io.flying() == 0 {
-                    return;
-                }
+            if let Some((number, span, result)) = self.ready.pop_front() {
+                self.io.hand_over();
+                self.done(number, span, result);
+            } else if self.io.flying() == 0 {
+                return;
+            } else {
                 match self.io.wait() {
                     Ok(done) => self.ready.extend(done),
                     Err(source) => return self.abandon(&source),
                 }
-            }
-            while let Some((number, span, result)) = self.ready.pop_front() {
-                self.done(number, span, result);
             }
         }
     }
@@ -190,6 +190,7 @@ impl<'r, 'a> Ring<'r, 'a> {
         let side = self.files[moving.file].task.target.side();
         let (range, offset) = moving.write.next(side.is_direct());
         self.io.begin(number, Way::Write, side.file().as_fd(), span, range, offset);
+        self.io.hand_over();
     }
 
     fn done(&mut self, number: usize, span: Span, result: io::Result<usize>) {

@@ -108,6 +108,12 @@ impl RingIo {
         }
     }
 
+    /// Hand over what was begun, without waiting.
+    pub(crate) fn hand_over(&mut self) {
+        // What is refused now is handed over by the next call, and by `wait`, which reports errors.
+        let _ = self.ring.submit();
+    }
+
     /// Hand over what was begun, wait until something is done, and return what is: number, span and result.
     ///
     /// # Errors
