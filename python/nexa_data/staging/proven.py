@@ -42,7 +42,7 @@ class Proof:
         digest: `algorithm:hex` of its content.
         facts: What the file was then; with other facts the proof means nothing.
         source: What it was copied from.
-        mode: `direct` or `buffered`.
+        mode: `direct`, `cached` or `buffered`.
         reason: Why it wasn't direct.
         retries: Times that a read or write was tried again.
         reused: `copied`, `resumed` (by an interrupted run), `store` or `artifact` (linked).
