@@ -121,7 +121,7 @@ def _told(report: Mapping[str, Any]) -> dict[str, Any]:
     store = report["store"]
     return {
         "copied": ", ".join(filter(None, (_count(report, "copied"), rate, modes))),
-        "buffered": "\n".join(reasons) or None,
+        "not direct": "\n".join(reasons) or None,
         "linked": _count(report, "linked") if report["linked_shards"] else None,
         "resumed": _count(report, "resumed") if report["resumed_shards"] else None,
         "not linked": None if store == "used" else store,

@@ -55,7 +55,7 @@ def test_the_result_says_how_each_shard_came(nexa: Any, source: Path, tmp_path: 
     assert (code, err) == (0, "")
     assert facts["copied"].startswith("3 shards (2.9 KiB), ")
     assert facts["copied"].endswith("3 buffered")
-    assert facts["buffered"].startswith("3 because ")
+    assert facts["not direct"].startswith("3 because ")
     assert facts["verified"] == "while copying, not read back"
     assert facts["reused"].startswith("no")
     facts = dict(

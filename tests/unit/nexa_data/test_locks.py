@@ -1,3 +1,5 @@
+"""Claims about locks: one owner at a time, whoever dies."""
+
 from __future__ import annotations
 
 import multiprocessing
