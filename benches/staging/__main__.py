@@ -148,7 +148,7 @@ def _run(bench: Bench, chosen: argparse.Namespace, warm: WarmFile) -> list[Copie
             _chosen_peers(chosen, bench, large=True),
         )
         workloads.copy(bench, Ceiling(bench, chosen.depth), work, large, large.files, warm, chosen.rounds)
-        bench.remove(large.root)
+        bench.free(large.root)
         done.append(work)
     if only == "A":
         return done

@@ -96,7 +96,7 @@ class Ceiling:
         try:
             report = self._fio_report(self.engine, sources, folder, n_files, file_bytes, BLOCK_BYTES)
         finally:
-            self._bench.remove(folder)
+            self._bench.free(folder)
         if [_facts(path) for path in sources] != before:
             raise RuntimeError("fio changed a source: the figures are void")
         reader, writer = report

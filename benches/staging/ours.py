@@ -39,7 +39,7 @@ def run(bench: Bench, corpus: Corpus, algorithm: str, *, prove: bool) -> Run:
         if prove:
             _prove(corpus, destination)
     finally:
-        bench.remove(destination)
+        bench.free(destination)
     return result
 
 

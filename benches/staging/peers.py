@@ -189,6 +189,6 @@ def run(bench: Bench, peer: Peer, corpus: Corpus) -> Run:
             raise RuntimeError(f"{peer.name} copied another amount than {corpus.bytes:,} bytes")
         cached = cache.resident_bytes([*corpus.files, *copies])
     finally:
-        bench.remove(destination)
+        bench.free(destination)
     facts = {"outside_seconds": child.seconds, "outside_cpu_seconds": child.cpu_seconds}
     return Run(peer.name, seconds, cpu_seconds, corpus.bytes, cached, facts)

@@ -196,10 +196,9 @@ def restage(bench: Bench, work: Restaged, corpus: Corpus, n_rounds: int, *, plai
                 # Back to the first version, for the next round.
                 ours.stage(bench, corpus.catalog("sha256"), kept, "sha256", corpus.bytes)
             finally:
-                bench.remove(fresh)
-                bench.remove(folder)
+                bench.free(fresh)  # not the second version: most of it is links to the first
     finally:
-        bench.remove(kept)
+        bench.free(kept)
 
 
 def _told(place: str, run: Run) -> Run:

@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -59,6 +59,7 @@ class CatalogLines:
     def validate(
         self,
         *,
+        lines: Collection[int] | None = None,
         shards: bool = True,
         footers: bool = True,
         content: bool = False,

@@ -12,7 +12,7 @@ from nexa_data.errors import CatalogError, NexaError
 from nexa_data.findings import Finding, Severity, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from nexa_data import _core
 
@@ -118,6 +118,7 @@ class ShardCatalog:
         *,
         full: bool = False,
         for_staging: bool = False,
+        lines: Collection[int] | None = None,
         control: _core.Control | None = None,
     ) -> tuple[int, list[Finding]]:
         """Check a catalog against its shards: lines, names, existence, sizes, record counts, schemas.
@@ -128,6 +129,7 @@ class ShardCatalog:
             path: The catalog, or the folder that holds it.
             full: Read every shard and compare its checksum too.
             for_staging: Refuse names that can't be staged (absolute or outside of the catalog's folder).
+            lines: Look only at the shards of these lines.
             control: Stops it from another thread and counts the bytes read, the catalog's own included.
 
         Returns:
@@ -138,9 +140,9 @@ class ShardCatalog:
         """
         from nexa_data import _core
 
-        lines = _core.read_catalog(_catalog_file(Path(path)), control=control)
-        found = lines.validate(content=full, for_staging=for_staging, control=control)
-        return len(lines), [Finding(**item) for item in found]
+        read = _core.read_catalog(_catalog_file(Path(path)), control=control)
+        found = read.validate(content=full, for_staging=for_staging, lines=lines, control=control)
+        return len(read), [Finding(**item) for item in found]
 
     def __iter__(self) -> Iterator[ShardRecord]:
         return iter(self.shards)

@@ -51,7 +51,8 @@ def _payload(folder: Path) -> list[tuple[str, int]]:
                     folders.append(f"{name}/")
                 elif entry.is_file():
                     found.append((name, entry.stat().st_size))
-    return sorted(found, key=lambda each: each[0].split("/"))
+    # As by the parts of the path: no name holds a byte below its separator's.
+    return sorted(found, key=lambda each: each[0].replace("/", "\0"))
 
 
 def payload_digest(checksum: str) -> str:

@@ -91,11 +91,7 @@ def _linked(
             store.put(target, mine)
         return replace(mine, reused="artifact")
     proof = store.link(digest, target) if store is not None and digest is not None else None
-    return (
-        None
-        if proof is None
-        else replace(proof, name=job.name, source=job.facts or proof.source, reused="store")
-    )
+    return proof and proof.at(job.name, job.facts or proof.source, "store")
 
 
 def _link(path: str, target: str, proof: Proof, record: ProvenFolder) -> bool:

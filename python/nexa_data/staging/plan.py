@@ -14,7 +14,7 @@ from nexa_data.errors import CatalogError, ContentMismatchError, ShardNotFoundEr
 from nexa_data.findings import Finding, Severity, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from nexa_data.staging.proven import Source
@@ -114,8 +114,13 @@ def plan_staging(path: Path) -> Plan:
     return Plan(catalog, root, jobs, _labels(catalog, jobs))
 
 
-def check_sources(catalog: ShardCatalog) -> None:
+def check_sources(catalog: ShardCatalog, *, checked: Collection[int] = ()) -> None:
     """Refuse a catalog whose shards aren't there, have other sizes or records, or lie outside of its folder.
+
+    Args:
+        catalog: The catalog.
+        checked: Lines whose shards needn't be looked at; the first is in any case, since the others' columns are
+            compared with its own.
 
     Raises:
         ShardNotFoundError: Shards are missing.
@@ -123,7 +128,8 @@ def check_sources(catalog: ShardCatalog) -> None:
         CatalogError: Anything else.
     """
     file = catalog.path or catalog.root
-    findings = ShardCatalog.validate(file, for_staging=True)[1]
+    lines = {shard.line for shard in catalog if shard.line not in checked or shard is catalog.shards[0]}
+    findings = ShardCatalog.validate(file, for_staging=True, lines=lines if checked else None)[1]
     for finding in findings:
         if finding.severity is Severity.WARNING:
             _log.warning("%s: %s", file, finding)

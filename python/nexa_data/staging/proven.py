@@ -10,7 +10,7 @@ import re
 import stat
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import orjson
@@ -57,6 +57,10 @@ class Proof:
     retries: int = 0
     reused: str = "copied"
 
+    def at(self, name: str, source: Source | None, reused: str) -> Proof:
+        """Return the proof of the same content by another name."""
+        return Proof(name, self.digest, self.facts, source, self.mode, self.reason, self.retries, reused)
+
     @classmethod
     def parse(cls, line: str | bytes) -> Self | None:
         """Return the proof that `line` holds, None if it is torn or none of ours."""
@@ -73,19 +77,12 @@ class Proof:
         sound = isinstance(proof.name, str) and isinstance(proof.digest, str)
         return proof if sound and _DIGEST.fullmatch(proof.digest) and min(facts) >= 0 else None
 
-    def dumps(self) -> str:
+    def dumps(self) -> bytes:
         """Return the proof as a line of JSON."""
-        line = {
-            "name": self.name,
-            "digest": self.digest,
-            "facts": self.facts,
-            "source": self.source,
-            "mode": self.mode,
-            "reason": self.reason,
-            "retries": self.retries,
-            "reused": self.reused,
-        }
-        return json.dumps(line) + "\n"
+        try:
+            return orjson.dumps(self, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # a path that isn't UTF-8
+            return json.dumps(asdict(self)).encode() + b"\n"
 
 
 def facts_of(path: str, trusted: Collection[int] | None) -> Facts | None:
@@ -175,8 +172,8 @@ class ProvenFolder:
             )  # what is appended to a stranger's journal proves nothing
             return
         with self._only_one(), self._appended() as handle:
-            lines = "".join(proof.dumps() for proof in self._pending)
-            os.write(handle, _mend(self.journal) + lines.encode())
+            lines = b"".join(proof.dumps() for proof in self._pending)
+            os.write(handle, _mend(self.journal) + lines)
             self._lines += len(self._pending)
             self._pending.clear()
             self._unsynced = not due
@@ -218,7 +215,7 @@ class ProvenFolder:
         beside = self.journal.with_name(f".{self.journal.name}.{os.getpid()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(beside, flags, _MODE), "wb") as file:  # noqa: PTH123 (with flags and mode)
-            file.writelines(proof.dumps().encode() for proof in self._proofs.values())
+            file.writelines(proof.dumps() for proof in self._proofs.values())
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.journal)

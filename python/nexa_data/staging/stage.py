@@ -23,7 +23,7 @@ from nexa_data.staging.plan import STAGED_KIND, check_sources, plan_staging
 from nexa_data.staging.preflight import refuse_overlap, refuse_too_little_space
 from nexa_data.staging.proven import ProvenFolder
 from nexa_data.staging.report import REPORT_NAME, SHARDS_NAME, Stopwatch, make_report
-from nexa_data.staging.staged import find_staged, mend_staged
+from nexa_data.staging.staged import checked_before, find_staged, mend_staged
 from nexa_data.staging.store import open_store
 from nexa_data.staging.trust import refuse_open_ancestors, trusted_users
 
@@ -159,7 +159,7 @@ def _stage(catalog_path: Path, destination: Path, options: StagingOptions) -> Ar
             return found
         if own:
             _log.warning("%s has lost or changed shards since it was staged; staging it again", destination)
-        check_sources(plan.catalog)
+        check_sources(plan.catalog, checked=checked_before(destination, plan))
         return _Staging(plan, writer, options, trusted, watch).run(Own(destination, own))
 
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexa_data.artifacts import ArtifactMeta
+    from nexa_data.catalog import ShardRecord
     from nexa_data.staging.plan import Plan
 
-__all__ = ["find_staged", "mend_staged"]
+__all__ = ["checked_before", "find_staged", "mend_staged"]
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,33 @@ def mend_staged(
     with contextlib.suppress(OSError):  # somebody else's: it is hashed again the next time
         record.replace([proven[job.name] for job in plan.jobs])
     return meta, proven
+
+
+def checked_before(folder: Path, plan: Plan) -> set[int]:
+    """Return the lines of the catalog that say of their shards what another catalog, staged to `folder`, said too.
+
+    Such a shard was looked at then, and its checksum says that it is the same; its source needn't even be there.
+    """
+    if not is_complete(folder):
+        return set()
+    try:
+        before = {shard.uri: shard for shard in ShardCatalog.load(folder)}
+    except NexaError:
+        return set()
+    return {
+        job.shard.line
+        for job in plan.jobs
+        if job.shard.checksum is not None and _says_as_much(before.get(job.name), job.shard)
+    }
+
+
+def _says_as_much(before: ShardRecord | None, shard: ShardRecord) -> bool:
+    return (
+        before is not None
+        and before.checksum == shard.checksum
+        and shard.bytes in {None, before.bytes}
+        and shard.records in {None, before.records}
+    )
 
 
 def _same(folder: Path, plan: Plan) -> ArtifactMeta | None:

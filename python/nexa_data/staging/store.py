@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +160,7 @@ class Store(ProvenFolder):
             if self._keep(path, place, proof):
                 if proof.source is not None:
                     self._digests[proof.source] = proof.digest
-                self.add(replace(proof, name=place, reused="copied"))
+                self.add(proof.at(place, proof.source, "copied"))
         except OSError as error:
             self._disable(error)
 

@@ -1,8 +1,9 @@
 //! Catalogs: parsing, and the check against their shards.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
-use nexa_catalog::{CatalogError, Checks, Code, EntryRef, Finding, Parsed};
+use nexa_catalog::{CatalogError, Checks, Code, Entries, EntryRef, Finding, Parsed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -48,11 +49,14 @@ impl CatalogLines {
 
     /// Return what is wrong with the lines and with the shards that they name, in the order of the lines.
     ///
-    /// `control` counts the shards that are done, or with `content` the bytes that are read.
-    #[pyo3(signature = (*, shards = true, footers = true, content = false, for_staging = false, control = None))]
+    /// `lines` confines the check of shards to those of these lines; `control` counts the shards that are done, or with
+    /// `content` the bytes that are read.
+    #[pyo3(signature = (*, lines = None, shards = true, footers = true, content = false, for_staging = false, control = None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn validate<'py>(
         &self,
         py: Python<'py>,
+        lines: Option<HashSet<u64>>,
         shards: bool,
         footers: bool,
         content: bool,
@@ -62,7 +66,12 @@ impl CatalogLines {
         let checks = Checks { shards, footers, content, for_staging };
         let Self { root, parsed } = self;
         let findings = long_work(py, control, |control| {
-            let of_shards = nexa_catalog::validate(root, &parsed.entries, &checks, control)?;
+            let some: Option<Entries> = lines.map(|lines| {
+                let wanted = parsed.entries.iter().filter(|entry| lines.contains(&entry.line));
+                wanted.map(|entry| entry.to_entry()).collect()
+            });
+            let entries = some.as_ref().unwrap_or(&parsed.entries);
+            let of_shards = nexa_catalog::validate(root, entries, &checks, control)?;
             let mut findings = [&parsed.findings[..], &of_shards].concat();
             // Those that count the rest belong to no line, and stand last.
             findings.sort_by_key(|finding| (finding.code == Code::TooManyFindings, finding.line));

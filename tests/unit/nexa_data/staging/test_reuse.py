@@ -7,9 +7,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from nexa_data import _core
 from nexa_data.artifacts import read_meta, verify_artifact
-from nexa_data.errors import ContentMismatchError
+from nexa_data.errors import ContentMismatchError, ShardNotFoundError
 from nexa_data.staging.proven import Proof, ProvenFolder
 from nexa_data.staging.store import JOURNAL_NAME, STORE_NAME, Store
 from staging_catalog import Catalog, digest_of, entry, records_of, report_of, rewrite, ways
@@ -104,6 +106,37 @@ def test_anything_else_that_changed_in_the_artifact_is_found_too(
         (out / "shards" / "s2.bin").unlink()
     assert catalog.stage(out).hash == first.hash
     verify_artifact(out)
+
+
+def test_of_a_catalog_that_changed_only_what_is_new_has_to_be_there(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    catalog.stage(tmp_path / "out")
+    catalog.write("s3.bin", b"new")
+    for name in ("s2.bin", "s4.bin"):
+        (catalog.folder / name).unlink()
+    catalog.stage(tmp_path / "out")
+    assert ways(tmp_path / "out") == {"copied": 1, "linked": 4}
+    verify_artifact(tmp_path / "out")
+    catalog.write("s5.bin", b"newer")
+    (catalog.folder / "s5.bin").unlink()
+    with pytest.raises(ShardNotFoundError, match=r"s5\.bin"):
+        catalog.stage(tmp_path / "out")
+
+
+def test_a_line_that_says_more_of_a_shard_than_before_is_held_against_it(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "source")
+    catalog.folder.mkdir()
+    for name in ("a.arrow", "b.arrow"):
+        column = ("x", "int64", [], np.arange(3).view(np.uint8))
+        _core.write_shard(tmp_path / name, [column], 3)
+        catalog.write(name, (tmp_path / name).read_bytes())
+    first = catalog.stage(tmp_path / "out")
+    catalog.lines["b.arrow"]["records"] = 4
+    catalog.save()
+    with pytest.raises(ContentMismatchError, match="has 3 records, the catalog says 4"):
+        catalog.stage(tmp_path / "out")
+    assert verify_artifact(tmp_path / "out") == first
 
 
 def test_another_catalog_of_the_same_shards_is_linked(catalog: Catalog, tmp_path: Path) -> None:
@@ -272,10 +305,10 @@ def test_a_journal_that_grew_is_made_small_again(tmp_path: Path) -> None:
     found = (tmp_path / "one").stat()
     proof = Proof("one", digest_of(b"x"), (found.st_size, found.st_mtime_ns, found.st_ino))
     gone = Proof("gone", digest_of(b"y"), (1, 2, 3))
-    (tmp_path / "journal").write_text((gone.dumps() + proof.dumps()) * 2000)
+    (tmp_path / "journal").write_bytes((gone.dumps() + proof.dumps()) * 2000)
     folder = ProvenFolder(tmp_path, "journal", {os.geteuid()})
     folder.compact()
-    assert (tmp_path / "journal").read_text() == proof.dumps()
+    assert (tmp_path / "journal").read_bytes() == proof.dumps()
     folder.add(proof)
     folder.flush()
     assert ProvenFolder(tmp_path, "journal", {os.geteuid()}).get("one") == proof
@@ -295,7 +328,7 @@ def test_a_strangers_file_with_a_forged_line_is_never_linked(catalog: Catalog, t
         digest_of(S1),
         (found.st_size, found.st_mtime_ns, found.st_ino),
     )
-    with (tmp_path / STORE_NAME / JOURNAL_NAME).open("a") as journal:
+    with (tmp_path / STORE_NAME / JOURNAL_NAME).open("ab") as journal:
         journal.write(forged.dumps())
     catalog.stage(tmp_path / "two")
     assert ways(tmp_path / "two") == {"copied": 1, "linked": 4}
