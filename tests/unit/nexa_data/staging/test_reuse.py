@@ -108,9 +108,7 @@ def test_anything_else_that_changed_in_the_artifact_is_found_too(
     verify_artifact(out)
 
 
-def test_of_a_catalog_that_changed_only_what_is_new_has_to_be_there(
-    catalog: Catalog, tmp_path: Path
-) -> None:
+def test_of_a_catalog_that_changed_only_what_is_new_has_to_be_there(catalog: Catalog, tmp_path: Path) -> None:
     catalog.stage(tmp_path / "out")
     catalog.write("s3.bin", b"new")
     for name in ("s2.bin", "s4.bin"):
