@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 
+use crate::gather::{Place, gather};
 use crate::store::OpenShard;
 use crate::{BatchError, Order, Store};
 
@@ -37,15 +38,11 @@ impl Rows {
         self.len() == 0
     }
 
-    #[inline]
-    fn record(&self, at: usize) -> u64 {
+    /// Write the numbers of all records to `found`.
+    fn fill(&self, found: &mut Vec<u64>) {
         match self {
-            Self::Ordered { order, start, .. } => {
-                let position = start + at as u64;
-                // A division for each record would cost as much as its copy.
-                order.record(if position < order.len() { position } else { position % order.len() })
-            }
-            Self::Listed(records) => records[at],
+            Self::Ordered { order, start, len } => order.fill(*start, *len, found),
+            Self::Listed(records) => found.extend_from_slice(records),
         }
     }
 }
@@ -88,26 +85,25 @@ impl Assembler {
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
-        let found = self.find(rows)?;
-        let columns = self.store.columns().iter().enumerate().map(|(column, spec)| {
-            let width = spec.row_bytes;
+        let places = self.find(rows)?;
+        let widths: Vec<usize> = self.store.columns().iter().map(|spec| spec.row_bytes).collect();
+        let buffers = widths.iter().map(|width| {
             let bytes = width.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
-            let mut buffer = self.pool.take(bytes)?;
-            for (target, &(shard, row)) in buffer.chunks_exact_mut(width).zip(&found) {
-                target.copy_from_slice(shard.row(column, row));
-            }
-            Ok(buffer)
+            Ok(self.pool.take(bytes)?)
         });
-        Ok(BatchBuffers { rows: len, columns: columns.collect::<Result<_, BatchError>>()? })
+        let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
+        let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
+        gather(&places, &widths, &mut targets);
+        Ok(BatchBuffers { rows: len, columns })
     }
 
-    /// Find shard and row of each record, and have the memory system fetch the rows of the first column, the widest
-    /// as a rule, while the next records are worked out.
-    fn find(&self, rows: &Rows) -> Result<Vec<(&OpenShard, usize)>, BatchError> {
-        let mut found = Vec::with_capacity(rows.len());
+    /// Find the place of each record.
+    fn find(&self, rows: &Rows) -> Result<Vec<Place<'_>>, BatchError> {
+        let mut records = Vec::with_capacity(rows.len());
+        rows.fill(&mut records);
+        let mut places = Vec::with_capacity(rows.len());
         let mut last: Option<(usize, &OpenShard)> = None;
-        for at in 0..rows.len() {
-            let record = rows.record(at);
+        for record in records {
             if record >= self.store.len() {
                 return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
             }
@@ -117,11 +113,8 @@ impl Assembler {
                 _ => self.store.shard(number)?,
             };
             last = Some((number, shard));
-            if !self.store.columns().is_empty() {
-                nexa_io::prefetch(shard.row(0, row));
-            }
-            found.push((shard, row));
+            places.push(shard.place(row));
         }
-        Ok(found)
+        Ok(places)
     }
 }

@@ -11,6 +11,7 @@
 
 mod assembler;
 mod error;
+mod gather;
 mod order;
 mod store;
 mod ticket;

@@ -86,6 +86,21 @@ impl Order {
         value
     }
 
+    /// Append the records at positions `start..start + len` to `found`; beyond the end they begin again at the first.
+    ///
+    /// The epoch has a record.
+    pub fn fill(&self, start: u64, len: usize, found: &mut Vec<u64>) {
+        let mut position = start % self.n;
+        let mut left = len as u64;
+        // A division for each record would cost as much as its copy.
+        while left > 0 {
+            let run = left.min(self.n - position);
+            found.extend((position..position + run).map(|at| self.record(at)));
+            left -= run;
+            position = 0;
+        }
+    }
+
     /// Position of record `record`, which must be below [`len`](Self::len): the inverse of [`record`](Self::record).
     pub fn position(&self, record: u64) -> u64 {
         debug_assert!(record < self.n, "record {record} of {}", self.n);

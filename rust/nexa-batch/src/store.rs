@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use nexa_records::{ColumnSpec, FixedColumn, RecordError, Shard, column_spec, fixed_column};
 
 use crate::BatchError;
+use crate::gather::Place;
 
 /// A shard of a split: where it is, and how many records the catalog says it has.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Store {
     /// First record of each shard, and the number of records at the end.
     starts: Vec<u64>,
     /// Records of every shard but the last, if they agree: then a division finds the shard.
-    uniform: Option<u64>,
+    uniform: Option<Divisor>,
     columns: Vec<ColumnSpec>,
 }
 
@@ -33,12 +34,39 @@ struct LazyShard {
     open: OnceLock<Arc<OpenShard>>,
 }
 
-/// A shard's columns in memory: `columns[column][chunk]`.
+/// A shard's columns in memory: `chunks[chunk][column]`.
 #[derive(Debug)]
 pub(crate) struct OpenShard {
     /// First row of each chunk, and the number of rows at the end.
     starts: Vec<usize>,
-    columns: Vec<Vec<FixedColumn>>,
+    chunks: Vec<Vec<FixedColumn>>,
+}
+
+/// Divides by a number that is known beforehand: a multiplication and rarely a correction.
+#[derive(Clone, Copy, Debug)]
+struct Divisor {
+    divisor: u64,
+    reciprocal: u64,
+}
+
+impl Divisor {
+    fn new(divisor: u64) -> Self {
+        Self { divisor, reciprocal: u64::MAX / divisor.max(1) }
+    }
+
+    /// Return quotient and remainder.
+    #[inline]
+    fn divide(self, value: u64) -> (u64, u64) {
+        let product = u128::from(value) * u128::from(self.reciprocal);
+        // The reciprocal is too small by less than one part in 2^64 / divisor: the quotient by two at most.
+        let mut quotient = u64::try_from(product >> 64).unwrap_or(0);
+        let mut rest = value - quotient * self.divisor;
+        while rest >= self.divisor {
+            quotient += 1;
+            rest -= self.divisor;
+        }
+        (quotient, rest)
+    }
 }
 
 impl Store {
@@ -85,11 +113,13 @@ impl Store {
     /// Shard that holds `record`, and the record's row in it.
     #[inline]
     pub(crate) fn locate(&self, record: u64) -> (usize, usize) {
-        let shard = match self.uniform {
-            Some(each) => usize::try_from(record / each).unwrap_or(usize::MAX),
-            None => self.starts.partition_point(|&start| start <= record) - 1,
+        let (shard, row) = if let Some(each) = self.uniform {
+            each.divide(record)
+        } else {
+            let shard = self.starts.partition_point(|&start| start <= record) - 1;
+            (shard as u64, record - self.starts[shard])
         };
-        (shard, usize::try_from(record - self.starts[shard]).unwrap_or(usize::MAX))
+        (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
     /// The opened shard number `shard`.
@@ -104,10 +134,10 @@ impl Store {
     }
 }
 
-fn uniform(shards: &[ShardSpec]) -> Option<u64> {
+fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
     let (last, others) = shards.split_last()?;
     let each = others.first().unwrap_or(last).records;
-    (others.iter().all(|spec| spec.records == each) && last.records <= each).then_some(each)
+    (others.iter().all(|spec| spec.records == each) && last.records <= each).then(|| Divisor::new(each))
 }
 
 fn column_specs(shard: &Shard, columns: &[String]) -> Result<Vec<ColumnSpec>, BatchError> {
@@ -151,7 +181,7 @@ impl OpenShard {
             indices.extend(schema.index_of(&expected.name).ok());
         }
         let mut starts = vec![0];
-        let mut open: Vec<Vec<FixedColumn>> = columns.iter().map(|_| Vec::new()).collect();
+        let mut chunks = Vec::new();
         for chunk in 0..shard.num_batches() {
             let batch = shard.batch_projected(chunk, &indices)?;
             if batch.num_rows() == 0 {
@@ -159,27 +189,38 @@ impl OpenShard {
             }
             starts.push(starts[starts.len() - 1] + batch.num_rows());
             let schema = batch.schema();
-            for (at, column) in open.iter_mut().enumerate() {
-                column.push(fixed_column(batch.column(at), schema.field(at), &spec.path)?);
-            }
+            let columns =
+                (0..indices.len()).map(|at| fixed_column(batch.column(at), schema.field(at), &spec.path));
+            chunks.push(columns.collect::<Result<Vec<_>, _>>()?);
         }
-        Ok(Self { starts, columns: open })
+        Ok(Self { starts, chunks })
     }
 
-    /// Bytes of `row` in `column`.
+    /// The chunk that holds `row`, and the row's number in it.
     #[inline]
-    pub(crate) fn row(&self, column: usize, row: usize) -> &[u8] {
-        let chunks = &self.columns[column];
-        let (chunk, row) = if chunks.len() == 1 {
-            (&chunks[0], row)
-        } else {
-            let at = self.starts.partition_point(|&start| start <= row) - 1;
-            (&chunks[at], row - self.starts[at])
-        };
-        &chunk.values.as_slice()[row * chunk.row_bytes..(row + 1) * chunk.row_bytes]
+    pub(crate) fn place(&self, row: usize) -> Place<'_> {
+        if let [chunk] = &self.chunks[..] {
+            return (chunk, row);
+        }
+        let at = self.starts.partition_point(|&start| start <= row) - 1;
+        (&self.chunks[at], row - self.starts[at])
     }
 }
 
 fn describe(column: &ColumnSpec) -> String {
     format!("{}{:?}", column.element.name(), column.row_shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_divisor_divides(value: u64, divisor in prop_oneof![1_u64..1000, 1_u64..]) {
+            prop_assert_eq!(Divisor::new(divisor).divide(value), (value / divisor, value % divisor));
+        }
+    }
 }
