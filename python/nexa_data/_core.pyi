@@ -18,7 +18,9 @@ __all__ = [
     "CopyPlan",
     "CopyReport",
     "LabelFilter",
+    "Mixture",
     "Order",
+    "Selection",
     "Ticket",
     "build_info",
     "copy_files",
@@ -26,8 +28,10 @@ __all__ = [
     "digest_file",
     "exchange_paths",
     "filesystem",
+    "group_by_label",
     "probe",
     "read_catalog",
+    "select_by_label",
     "select_labels",
     "set_threads",
     "shard_info",
@@ -35,6 +39,7 @@ __all__ = [
     "write_shard",
 ]
 
+MIXTURE_WINDOW: Final[int]
 ORDER_VERSION: Final[int]
 
 _Finding: TypeAlias = dict[str, Any]
@@ -117,17 +122,57 @@ class LabelFilter(Iterator[_Record]):
     def __next__(self) -> _Record: ...
 
 @final
+class Mixture:
+    def __new__(
+        cls,
+        records: Sequence[int],
+        mixings: Sequence[tuple[int, Sequence[int], Sequence[int | None], int | str]],
+    ) -> Mixture: ...
+    def __len__(self) -> int: ...
+    def counts(self, slots: int) -> list[int]: ...
+
+@final
 class Order:
-    def __new__(cls, n: int, *, seed: int = 0, epoch: int = 0, shuffle: bool = True) -> Order: ...
+    def __new__(
+        cls,
+        n: int,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        block: int = 0,
+        window: int = 1,
+    ) -> Order: ...
+    @staticmethod
+    def mixed(
+        mixture: Mixture,
+        done: Sequence[int],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        table: Selection | None = None,
+    ) -> Order: ...
     def __len__(self) -> int: ...
     def record(self, position: int) -> int: ...
-    def position(self, record: int) -> int: ...
+    def position(self, record: int) -> int | None: ...
     def records(self, start: int, rows: int) -> list[int]: ...
+    def ranges(self, start: int, rows: int) -> list[tuple[int, int]]: ...
+
+@final
+class Selection:
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> int: ...
 
 @final
 class Assembler:
     def __new__(
-        cls, shards: Sequence[tuple[_Path, int]], columns: Sequence[str], *, max_idle_bytes: int = 268435456
+        cls,
+        shards: Sequence[tuple[_Path, int]],
+        columns: Sequence[str],
+        *,
+        selection: Selection | None = None,
+        max_idle_bytes: int = 268435456,
     ) -> Assembler: ...
     def __len__(self) -> int: ...
     @property
@@ -143,6 +188,12 @@ class Assembler:
 class Ticket:
     def wait(self) -> tuple[Buffer, ...]: ...
 
+def select_by_label(
+    parts: Sequence[tuple[Sequence[tuple[_Path, int]], tuple[Sequence[int], bool] | None]], column: str
+) -> tuple[Selection, list[int]]: ...
+def group_by_label(
+    shards: Sequence[tuple[_Path, int]], column: str, chosen: Selection | None = None
+) -> tuple[list[int], list[int], Selection]: ...
 def build_info() -> dict[str, Any]: ...
 def set_threads(threads: int) -> bool: ...
 def default_threads() -> int: ...

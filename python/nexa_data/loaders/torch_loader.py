@@ -11,16 +11,19 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.shards import ShardDataset
+from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
+from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
+from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 from nexa_data.pipeline import DataPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nexa_data.config import Config
@@ -140,47 +143,89 @@ def build_loaders(
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
-    pipeline = DataPipeline(config)
     ranks = find_ranks(rank, world_size, shard)
     if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
-    folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks) for split in wanted}
+    if config.data.mixture is not None:
+        return {split: _mixture_loader(config, split, ranks) for split in wanted}
+    folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
+    return {
+        split: _loader(config, [ShardSource(folder.resolve(), split)], hold, split, ranks) for split in wanted
+    }
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
     for split in splits:
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
-        if not config.data.split.shares()[split]:
+        if config.data.mixture is None and not config.data.split.shares()[split]:
             raise ConfigError(
                 f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it"
             )
 
 
-def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks) -> ShardLoader:
+def _mixture_loader(config: Config, split: str, ranks: Ranks) -> ShardLoader:
+    if config.data.mixture is None:
+        raise ConfigError(f"{config.origin}: there is no data.mixture")
+    sources = mixture_sources(config.data.mixture, split, train=split == "train")
+    hold = [hold_artifact(source.folder) for source in sources]
+    return _loader(config, sources, hold, split, ranks)
+
+
+def _loader(
+    config: Config,
+    sources: Sequence[ShardSource],
+    hold: Hold | Sequence[Hold | None] | None,
+    split: str,
+    ranks: Ranks,
+) -> ShardLoader:
     data, train = config.data, split == "train"
     dataset = ShardDataset(
-        folder,
+        sources,
         split,
         columns=data.batch.columns or ("features", "label"),
         as_dict=data.batch.as_ == "dict",
         augment=batch_augmentor(config) if train else None,
         hold=hold,
     )
-    records = len(dataset)
+    orders = _orders(config, dataset, train=train)
+    records = orders.order(0).records
     batch = data.global_batch_size or data.batch_size * ranks.world_size
     tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
     plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
     sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
-    shuffle = train and data.shuffle and data.order.mode == "full"
     return ShardLoader(
         dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=shuffle),
+        sampler(dataset, plan, seed=config.seed, shuffle=_shuffles(config, train=train), orders=orders),
         pin_memory=data.pin_memory and _has_device(),
     )
+
+
+def _shuffles(config: Config, *, train: bool) -> bool:
+    return train and config.data.shuffle and config.data.order.mode != "none"
+
+
+def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
+    """Return what decides the orders of a split: only train is mixed, balanced or shuffled."""
+    order, shuffle = config.data.order, _shuffles(config, train=train)
+    if train and config.data.mixture is not None:
+        mixed = recipe(config.data.mixture, config.data.mixture.sources, dataset.source_records)
+        return MixedOrders(
+            [f"{source.folder.name} ({source.split})" for source in dataset.sources],
+            [source.fingerprint for source in dataset.sources],
+            dataset.source_records,
+            mixed,
+            seed=config.seed,
+            shuffle=shuffle,
+        )
+    if train and order.balance == "classes":
+        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle)
+    if order.mode != "block" or not shuffle:
+        return PlainOrders(len(dataset), config.seed, shuffle)
+    block = order.block or block_records(dataset.record_bytes)
+    return PlainOrders(len(dataset), config.seed, shuffle, block, order.window)
 
 
 def _has_device() -> bool:

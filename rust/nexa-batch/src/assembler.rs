@@ -6,7 +6,7 @@ use nexa_io::{Alignment, BufferPool, PooledBuf};
 
 use crate::gather::{Place, gather};
 use crate::store::{Held, OpenShard};
-use crate::{BatchError, Order, Store};
+use crate::{BatchError, Order, Selection, Store};
 
 /// Which records a batch holds, in which order.
 #[derive(Debug, Clone)]
@@ -60,13 +60,30 @@ pub struct BatchBuffers {
 #[derive(Debug, Clone)]
 pub struct Assembler {
     store: Arc<Store>,
+    selection: Option<Arc<Selection>>,
     pool: BufferPool,
 }
 
 impl Assembler {
     /// Make an assembler that keeps at most `max_idle_bytes` of buffers for reuse.
     pub fn new(store: Arc<Store>, max_idle_bytes: usize) -> Self {
-        Self { store, pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
+        Self { store, selection: None, pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
+    }
+
+    /// Serve only these records of the store, numbered by their places in the selection.
+    #[must_use]
+    pub fn selecting(self, selection: Arc<Selection>) -> Self {
+        Self { selection: Some(selection), ..self }
+    }
+
+    /// Records that it serves.
+    pub fn len(&self) -> u64 {
+        self.selection.as_ref().map_or_else(|| self.store.len(), |selection| selection.len())
+    }
+
+    /// Whether it has no record to serve.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The store that it reads.
@@ -103,10 +120,16 @@ impl Assembler {
     fn find(&self, rows: &Rows) -> Result<Vec<(usize, usize)>, BatchError> {
         let mut records = Vec::with_capacity(rows.len());
         rows.fill(&mut records);
-        match records.iter().find(|&&record| record >= self.store.len()) {
-            Some(&record) => Err(BatchError::OutOfRange { index: record, len: self.store.len() }),
-            None => Ok(records.into_iter().map(|record| self.store.locate(record)).collect()),
+        let check = |records: &[u64], len| match records.iter().find(|&&record| record >= len) {
+            Some(&index) => Err(BatchError::OutOfRange { index, len }),
+            None => Ok(()),
+        };
+        check(&records, self.len())?;
+        if let Some(selection) = &self.selection {
+            selection.replace(&mut records);
+            check(&records, self.store.len())?;
         }
+        Ok(records.into_iter().map(|record| self.store.locate(record)).collect())
     }
 }
 

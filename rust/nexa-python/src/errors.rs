@@ -115,7 +115,10 @@ impl From<BatchError> for Raised {
             BatchError::Shard(shard) => return shard.into(),
             BatchError::Machine(machine) => return machine.into(),
             BatchError::OutOfRange { .. } => PyIndexError::new_err(text),
-            BatchError::Disagreement { .. } => python::RecordError::new_err(text),
+            BatchError::Mixture { .. } => PyValueError::new_err(text),
+            BatchError::Disagreement { .. } | BatchError::NotClasses { .. } => {
+                python::RecordError::new_err(text)
+            }
             BatchError::TooLarge { .. } => PyMemoryError::new_err(text),
             BatchError::Panicked { .. } => PyRuntimeError::new_err(text),
         })
