@@ -261,7 +261,9 @@ class DataConfig(_Section):
             if getattr(self, name):
                 raise ValueError(f"mixture and {name} exclude each other: {remedy}")
         if self.order.mode == "block" or self.order.balance:
-            raise ValueError("a mixture's order is full or none, and not balanced; leave the rest of `order` out")
+            raise ValueError(
+                "a mixture's order is full or none, and not balanced; leave the rest of `order` out"
+            )
 
     @property
     def label_config(self) -> LabelConfig:
@@ -381,6 +383,10 @@ def load_config(
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of a config, for editors."""
     schema = Config.model_json_schema(by_alias=True)
+    # The short form of a mixture: its sources alone.
+    schema["$defs"]["DataConfig"]["properties"]["mixture"]["anyOf"].append(
+        {"type": "array", "items": {"$ref": "#/$defs/MixtureSource"}}
+    )
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "nexa-data config"
     return schema

@@ -85,13 +85,7 @@ class MixtureConfig(Section):
         return self
 
 
-def _or_list(schema: dict[str, Any]) -> None:
-    """Tell editors of the short form: the sources alone."""
-    schema["anyOf"].append({"type": "array", "items": {"$ref": "#/$defs/MixtureSource"}})
-
-
 OptionalMixture = Annotated[
     MixtureConfig | None,
     BeforeValidator(lambda value: {"sources": value} if isinstance(value, list) else value),
-    Field(json_schema_extra=_or_list),
 ]

@@ -184,7 +184,9 @@ class MixedOrders:
         return {
             "mixture": {
                 "sources": [list(source) for source in sources],
-                "mixings": [[start, list(weights), list(most), stop] for start, weights, most, stop in at.mixings],
+                "mixings": [
+                    [start, list(weights), list(most), stop] for start, weights, most, stop in at.mixings
+                ],
             }
         }
 
@@ -226,9 +228,13 @@ class MixedOrders:
         """Return positions and mixings of a state, checked against the sources that are here."""
         remedy = "load it with the config and the artifacts that it was saved with"
         if not isinstance(theirs, dict):
-            raise ConfigError("the loader's state doesn't fit: it is of one dataset, not of a mixture", remedy=remedy)
+            raise ConfigError(
+                "the loader's state doesn't fit: it is of one dataset, not of a mixture", remedy=remedy
+            )
         try:
-            sources = [(str(content), int(records), int(done)) for content, records, done in theirs["sources"]]
+            sources = [
+                (str(content), int(records), int(done)) for content, records, done in theirs["sources"]
+            ]
             mixings = tuple(
                 (
                     int(start),
