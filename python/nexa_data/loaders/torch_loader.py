@@ -103,6 +103,9 @@ def build_loader(
     is the number of batches, `len(loader.dataset)` of records. Only train is shuffled, in an order that is a function
     of seed and epoch, and drops its last, shorter batch (unless it is the only one).
 
+    With `data.mixture` nothing is prepared: the loader reads the artifacts that it names, train in turns by their
+    weights, the other splits one after the other.
+
     Args:
         config_path: Path of a config, a mapping of the same form, or a config.
         split: `train`, `validation` or `test`.
@@ -139,7 +142,7 @@ def build_loaders(
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
 ) -> dict[str, ShardLoader]:
-    """Return a loader for each split, all of one artifact; see `build_loader`."""
+    """Return a loader for each split, all of one artifact (or of one mixture); see `build_loader`."""
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
