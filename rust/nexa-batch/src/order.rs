@@ -131,7 +131,7 @@ impl Order {
     fn extend(&self, positions: Range<u64>, found: &mut Vec<u64>) {
         match &self.kind {
             Kind::Sequential => found.extend(positions),
-            Kind::Full(permutation) => found.extend(positions.map(|at| permutation.apply(at))),
+            Kind::Full(permutation) => permutation.extend(positions, found),
             Kind::Blocks(order) => order.extend(positions, found),
             Kind::Mixed(order) => order.extend(positions, found),
         }

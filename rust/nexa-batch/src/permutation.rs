@@ -13,9 +13,13 @@
 //! 3. Unequal halves (they differ by at most one bit) keep that bound for odd `bits`; equal halves would allow `4n`.
 //! 4. No table is drawn: position `k` of any epoch costs the same, so resuming is arithmetic.
 
+use std::ops::Range;
+
 use crate::ORDER_VERSION;
 
 const ROUNDS: usize = 8;
+/// Values that are worked out side by side.
+const LANES: usize = 4;
 
 /// A permutation of `n` values, of which nothing is in memory but its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,25 @@ impl Permutation {
         value
     }
 
+    /// Append what stands at some places below [`len`](Self::len), a few of them side by side: each alone is a long chain
+    /// of multiplications that wait for one another.
+    pub(crate) fn extend(&self, places: Range<u64>, found: &mut Vec<u64>) {
+        let mut first = places.start;
+        while places.end - first >= LANES as u64 {
+            let mut values: [u64; LANES] = std::array::from_fn(|lane| first + lane as u64);
+            self.forward_lanes(&mut values);
+            // Taken out of the chain, since it is rare where n is near a power of two.
+            for value in &mut values {
+                while *value >= self.n {
+                    *value = self.forward(*value);
+                }
+            }
+            found.extend_from_slice(&values);
+            first += LANES as u64;
+        }
+        found.extend((first..places.end).map(|at| self.apply(at)));
+    }
+
     /// Give where `value` stands: the inverse of [`apply`](Self::apply).
     pub(crate) fn invert(&self, value: u64) -> u64 {
         debug_assert!(value < self.n, "{value} of {}", self.n);
@@ -74,6 +97,23 @@ impl Permutation {
             low ^= half(high, pair[1]) & self.low_mask;
         }
         (high << self.low_bits) | low
+    }
+
+    #[inline]
+    fn forward_lanes(&self, values: &mut [u64; LANES]) {
+        let mut lows = values.map(|value| value & self.low_mask);
+        let mut highs = values.map(|value| value >> self.low_bits);
+        for pair in self.keys.chunks_exact(2) {
+            for (high, &low) in highs.iter_mut().zip(&lows) {
+                *high ^= half(low, pair[0]) & self.high_mask;
+            }
+            for (low, &high) in lows.iter_mut().zip(&highs) {
+                *low ^= half(high, pair[1]) & self.low_mask;
+            }
+        }
+        for (value, (low, high)) in values.iter_mut().zip(lows.into_iter().zip(highs)) {
+            *value = (high << self.low_bits) | low;
+        }
     }
 
     fn backward(&self, value: u64) -> u64 {

@@ -46,6 +46,17 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn many_at_once_are_those_one_by_one(n in 1_u64..5000, seed: u64, start in 0_u64..5000, len in 0_u64..200) {
+        let drawn = Permutation::draw(n, seed, 0);
+        let places = start % n..(start % n + len).min(n);
+        let mut found = Vec::new();
+        drawn.extend(places.clone(), &mut found);
+        prop_assert_eq!(found, places.map(|at| drawn.apply(at)).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn positions_and_values_are_not_correlated() {
     let n = 10_000_u64;

@@ -73,27 +73,11 @@ impl Selection {
             Numbers::Wide(list) => list.get(index).copied(),
         }
     }
-
-    /// Replace each index in `indices` by the number that stands there.
-    ///
-    /// # Panics
-    /// An index is beyond the last number.
-    pub(crate) fn replace(&self, indices: &mut [u64]) {
-        // The width is looked at once, not for each record.
-        match &self.numbers {
-            Numbers::Narrow(list) => indices.iter_mut().for_each(|at| *at = u64::from(list[place(*at)])),
-            Numbers::Wide(list) => indices.iter_mut().for_each(|at| *at = list[place(*at)]),
-        }
-    }
 }
 
 fn narrow(number: u64) -> u32 {
     debug_assert!(u32::try_from(number).is_ok(), "{number} is beyond the list's bound");
     number as u32
-}
-
-fn place(index: u64) -> usize {
-    usize::try_from(index).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -110,9 +94,6 @@ mod tests {
                 (0..4).map(|at| list.get(at)).collect::<Vec<_>>(),
                 [Some(5), Some(0), Some((1 << 32) - 1), None]
             );
-            let mut indices = [2, 0];
-            list.replace(&mut indices);
-            assert_eq!(indices, [(1 << 32) - 1, 5]);
         }
     }
 }

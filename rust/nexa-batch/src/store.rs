@@ -165,11 +165,14 @@ impl Store {
         (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
-    /// Keep open the shards of these places.
-    pub(crate) fn hold(&self, places: &[(usize, usize)]) -> Result<Held<'_>, BatchError> {
+    /// Keep open the shards of some places, which are asked for only where not all shards stay open.
+    pub(crate) fn hold(
+        &self,
+        places: impl FnOnce() -> Result<Vec<(usize, usize)>, BatchError>,
+    ) -> Result<Held<'_>, BatchError> {
         let mut recent = HashMap::new();
         if let Opened::Recent(cache) = &self.open {
-            for &(shard, _) in places {
+            for (shard, _) in places()? {
                 if let Entry::Vacant(vacant) = recent.entry(shard) {
                     vacant.insert(self.recent(shard, cache)?);
                 }
