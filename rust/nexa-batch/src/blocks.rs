@@ -91,8 +91,9 @@ impl BlockOrder {
     }
 
     pub(crate) fn record(&self, position: u64) -> u64 {
-        let (window, at) = self.windows.find(position);
-        self.at(&self.open(window), at)
+        let (number, at) = self.windows.find(position);
+        let window = self.open(number);
+        self.at(&window, window.mixed.apply(at))
     }
 
     pub(crate) fn position(&self, record: u64) -> u64 {
@@ -106,7 +107,9 @@ impl BlockOrder {
     /// Append the records at `positions` to `found`.
     pub(crate) fn extend(&self, positions: Range<u64>, found: &mut Vec<u64>) {
         self.by_window(positions, |window, places| {
-            found.extend(places.map(|at| self.at(&window, at)));
+            let before = found.len();
+            window.mixed.extend(places, found);
+            found[before..].iter_mut().for_each(|place| *place = self.at(&window, *place));
         });
     }
 
@@ -145,9 +148,10 @@ impl BlockOrder {
         }
     }
 
+    /// The record at a place of a window's blocks side by side.
     #[inline]
-    fn at(&self, window: &Window, at: u64) -> u64 {
-        let (slot, row) = window.slots.find(window.mixed.apply(at));
+    fn at(&self, window: &Window, place: u64) -> u64 {
+        let (slot, row) = window.slots.find(place);
         self.blocks.apply(window.first + slot) * self.block + row
     }
 }

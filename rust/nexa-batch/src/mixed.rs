@@ -93,7 +93,9 @@ impl MixedOrder {
             let upto = end.min(first + MIXTURE_WINDOW);
             match self.window(first / MIXTURE_WINDOW) {
                 Some(window) => {
-                    found.extend((start - first..upto - first).map(|at| self.at(first + window.apply(at))));
+                    let before = found.len();
+                    window.extend(start - first..upto - first, found);
+                    found[before..].iter_mut().for_each(|at| *at = self.at(first + *at));
                 }
                 None => found.extend((start..upto).map(|slot| self.at(slot))),
             }
