@@ -56,7 +56,7 @@ def loader(folders: dict[int, Path], n: int, cut: tuple[int, int, int, str], mod
     shuffle = mode != "none"
     orders: Orders = PlainOrders(len(dataset), 3, shuffle, block=5 if mode == "block" else 0, window=3)
     if mode == "classes":
-        orders = BalancedOrders(tuple(dataset.classes[1]), 3, shuffle)
+        orders = BalancedOrders(tuple(dataset.classes[1]), 3, shuffle=shuffle)
     if mode == "mixture":
         # In rank 0's and every other's loader the same: each source once, the last with a bound and more weight.
         mixed = ((3, 1, 2), (None, None, n), "all")

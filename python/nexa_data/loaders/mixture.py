@@ -141,6 +141,9 @@ class MixedOrders:
         self.names = tuple(names)
         self.fingerprints = tuple(text.removeprefix("sha256:")[:_DIGEST_CHARS] for text in fingerprints)
         self.records = tuple(records)
+        for name, n in zip(self.names, self.records, strict=True):
+            if not n:
+                raise ConfigError(f"data.mixture: {name} has no records", remedy="leave it out")
         self.recipe = mixed
         self.seed = seed
         self.shuffle = shuffle

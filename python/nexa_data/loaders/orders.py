@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nexa_data.datasets.orders import EpochOrder, MixedEpoch
+from nexa_data.datasets.orders import EpochOrder, MixedEpoch, Mixing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,6 @@ class PlainOrders:
         """Keep nothing: what is compared suffices."""
 
 
-@dataclass(frozen=True, slots=True)
 class BalancedOrders:
     """Every class of a dataset equally often: as many positions an epoch as there are records.
 
@@ -86,21 +85,19 @@ class BalancedOrders:
         shuffle: Whether turns and records are mixed.
     """
 
-    counts: tuple[int, ...]
-    seed: int
-    shuffle: bool
-    _turns: list[tuple[int, ...]] = field(default_factory=list, repr=False, compare=False)
+    def __init__(self, counts: tuple[int, ...], seed: int, *, shuffle: bool) -> None:
+        self.counts = counts
+        self.seed = seed
+        self.shuffle = shuffle
+        classes, self._positions = len(counts), sum(counts)
+        self._mixing: Mixing = (0, (1,) * classes, (None,) * classes, self._positions)
+        self._turns = MixedEpoch(counts, (self._mixing,), (0,) * classes).plan().counts(self._positions)
 
     def order(self, epoch: int) -> EpochOrder:
         """Return the order of an epoch."""
-        positions, classes = sum(self.counts), len(self.counts)
-        mixing = (0, (1,) * classes, (None,) * classes, positions)
-        if not self._turns:
-            plan = MixedEpoch(self.counts, (mixing,), (0,) * classes).plan()
-            self._turns.append(tuple(plan.counts(positions)))
-        done = tuple(epoch * turns % 2**63 for turns in self._turns[0])
-        mixed = MixedEpoch(self.counts, (mixing,), done, by_class=True)
-        return EpochOrder(positions, self.seed, epoch, self.shuffle, mixed=mixed)
+        done = tuple(epoch * turns % 2**63 for turns in self._turns)
+        mixed = MixedEpoch(self.counts, (self._mixing,), done, by_class=True)
+        return EpochOrder(self._positions, self.seed, epoch, self.shuffle, mixed=mixed)
 
     def state(self, epoch: int) -> dict[str, Any]:  # noqa: ARG002 (the same for every epoch)
         """Return what is balanced; the rest follows from the dataset and the epoch."""

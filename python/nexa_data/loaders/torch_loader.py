@@ -216,7 +216,10 @@ def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
     if train and config.data.mixture is not None:
         mixed = recipe(config.data.mixture, config.data.mixture.sources, dataset.source_records)
         return MixedOrders(
-            [f"{source.folder.name} ({source.split})" for source in dataset.sources],
+            [
+                f"{named.artifact} ({source.split})"
+                for named, source in zip(config.data.mixture.sources, dataset.sources, strict=True)
+            ],
             [source.fingerprint for source in dataset.sources],
             dataset.source_records,
             mixed,
@@ -224,7 +227,7 @@ def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
             shuffle=shuffle,
         )
     if train and order.balance == "classes":
-        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle)
+        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle=shuffle)
     if order.mode != "block" or not shuffle:
         return PlainOrders(len(dataset), config.seed, shuffle)
     block = order.block or block_records(dataset.record_bytes)

@@ -317,6 +317,12 @@ def test_weights_are_taken_as_they_are_written(folders: dict[str, Path]) -> None
 def test_what_cannot_be_mixed_is_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ShardNotFoundError, match="nowhere"):
         made(folders | {"a": tmp_path / "nowhere"}, source("a"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    _core.write_shard(empty / "x.arrow", [("features", "float32", [1], b""), ("label", "int64", [], b"")], 0)  # type: ignore[list-item]
+    (empty / "catalog.jsonl").write_text('{"uri": "x.arrow", "split": "train", "records": 0}\n')
+    with pytest.raises(ConfigError, match=r"empty \(train\) has no records"):
+        made(folders | {"b": empty}, source("a", weight=1), source("b", weight=1))
     wide = tmp_path / "wide"
     wide.mkdir()
     columns = [("features", "float32", [2], b"12345678"), ("label", "int64", [], b"12345678")]
