@@ -10,6 +10,7 @@ _Path: TypeAlias = str | PathLike[str]
 _Record = TypeVar("_Record")
 
 __all__ = [
+    "MIXTURE_WINDOW",
     "ORDER_VERSION",
     "Assembler",
     "Buffer",
