@@ -3,12 +3,13 @@
 //! 400,000 records of 32 float32 and an int64 in eight shards, batches of 1,024, one thread. The limit copies the same
 //! records, in the same order, from one array into one reused buffer, with the order drawn beforehand.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use nexa_batch::{Assembler, Order, Rows, ShardSpec, Store};
+use nexa_batch::{Assembler, Forms, Order, Rows, ShardSpec, Store};
 use nexa_records::{Element, RecordError, WriteColumn, write_shard};
 
 const SHARDS: u64 = 8;
@@ -47,7 +48,8 @@ fn gather(criterion: &mut Criterion) {
     let Ok(folder) = tempfile::tempdir() else { return };
     let store = shards(folder.path()).map(|specs| Store::open(specs, &["features".into(), "label".into()]));
     let Ok(Ok(store)) = store else { return };
-    let assembler = Assembler::new(Arc::new(store), 64 << 20);
+    let Ok(forms) = Forms::new(&store, &HashMap::new()) else { return };
+    let assembler = Assembler::new(Arc::new(store), forms, 64 << 20);
     let order = Order::shuffled(RECORDS, 7, 0);
     let mut group = criterion.benchmark_group("400,000 x (32 f32 + i64), shuffled, batch 1,024");
     group.throughput(Throughput::Elements(BATCH as u64));

@@ -1,12 +1,15 @@
 //! Rows → one buffer a column.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
+use nexa_records::FixedColumn;
 
+use crate::borrow::borrow;
 use crate::gather::{Place, gather};
 use crate::store::OpenShard;
-use crate::{BatchError, Order, Store};
+use crate::{BatchError, Forms, Order, RaggedBatch, RaggedPlan, Store};
 
 /// Which records a batch holds, in which order.
 #[derive(Debug, Clone)]
@@ -47,31 +50,69 @@ impl Rows {
     }
 }
 
-/// A batch: for each column of the store a buffer of `rows × row` bytes.
+/// A batch: for each column of the store a buffer of `rows × row` bytes, or what ragged rows become.
 #[derive(Debug)]
 pub struct BatchBuffers {
     /// Records in the batch.
     pub rows: usize,
-    /// A buffer a column, in the store's order; each goes back to the pool when it is dropped.
-    pub columns: Vec<PooledBuf>,
+    /// The memory of each column of equal rows, in the store's order.
+    pub columns: Vec<Memory>,
+    /// What each column of lists, text or bytes has become, in the store's order.
+    pub ragged: Vec<RaggedBatch>,
+}
+
+/// The memory of one column of a batch.
+#[derive(Debug)]
+pub enum Memory {
+    /// A buffer of its own, which goes back to the pool when it is dropped.
+    Own(PooledBuf),
+    /// Rows where they lie in the shard.
+    Borrowed(FixedColumn),
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(buffer) => buffer,
+            Self::Borrowed(column) => column.values.as_slice(),
+        }
+    }
 }
 
 /// Assembles batches of one store in buffers of one pool.
 #[derive(Debug, Clone)]
 pub struct Assembler {
     store: Arc<Store>,
+    forms: Arc<Forms>,
     pool: BufferPool,
 }
 
 impl Assembler {
     /// Make an assembler that keeps at most `max_idle_bytes` of buffers for reuse.
-    pub fn new(store: Arc<Store>, max_idle_bytes: usize) -> Self {
-        Self { store, pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
+    pub fn new(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
+        Self { store, forms: Arc::new(forms), pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
     }
 
     /// The store that it reads.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Bytes that a record has in a batch's ragged columns, on the average of the first shard.
+    ///
+    /// # Errors
+    /// The shard can't be read.
+    pub fn mean_ragged_bytes(&self) -> Result<usize, BatchError> {
+        let stored = self.store.mean_ragged_bytes()?;
+        let grown = |(bytes, plan): (&usize, &RaggedPlan)| bytes / plan.spec.item_bytes * plan.item_bytes;
+        Ok(stored.iter().zip(&self.forms.ragged).map(grown).sum())
+    }
+
+    /// What becomes of the store's columns.
+    pub fn forms(&self) -> &Forms {
+        &self.forms
     }
 
     /// The pool that its buffers come from.
@@ -85,25 +126,50 @@ impl Assembler {
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
-        let places = self.find(rows)?;
-        let widths: Vec<usize> = self.store.columns().iter().map(|spec| spec.row_bytes).collect();
-        let buffers = widths.iter().map(|width| {
-            let bytes = width.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
+        let mut records = Vec::with_capacity(len);
+        rows.fill(&mut records);
+        let places = self.find(&records, OpenShard::place)?;
+        let columns = self.fixed(&places, records.first().copied())?;
+        let ragged = if self.forms.ragged.is_empty() { Vec::new() } else { self.ragged(&records)? };
+        Ok(BatchBuffers { rows: len, columns, ragged })
+    }
+
+    fn fixed(&self, places: &[Place<'_>], first: Option<u64>) -> Result<Vec<Memory>, BatchError> {
+        let plans = &self.forms.fixed;
+        if self.store.is_private()
+            && let Some(first) = first
+        {
+            let shard = self.store.shard(self.store.locate(first).0)?;
+            if let Some(columns) = borrow(plans, places, shard.addresses()) {
+                return Ok(columns);
+            }
+        }
+        let buffers = plans.iter().map(|plan| {
+            let bytes =
+                plan.row_bytes.checked_mul(places.len()).ok_or(BatchError::TooLarge { what: "a batch" })?;
             Ok(self.pool.take(bytes)?)
         });
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
-        gather(&places, &widths, &mut targets);
-        Ok(BatchBuffers { rows: len, columns })
+        gather(places, plans, &mut targets);
+        Ok(columns.into_iter().map(Memory::Own).collect())
+    }
+
+    fn ragged(&self, records: &[u64]) -> Result<Vec<RaggedBatch>, BatchError> {
+        let places = self.find(records, OpenShard::ragged_place)?;
+        let plans = self.forms.ragged.iter().enumerate();
+        plans.map(|(column, plan)| plan.assemble(column, &places, records, &self.pool)).collect()
     }
 
     /// Find the place of each record.
-    fn find(&self, rows: &Rows) -> Result<Vec<Place<'_>>, BatchError> {
-        let mut records = Vec::with_capacity(rows.len());
-        rows.fill(&mut records);
-        let mut places = Vec::with_capacity(rows.len());
+    fn find<'a, P>(
+        &'a self,
+        records: &[u64],
+        place: impl Fn(&'a OpenShard, usize) -> P,
+    ) -> Result<Vec<P>, BatchError> {
+        let mut places = Vec::with_capacity(records.len());
         let mut last: Option<(usize, &OpenShard)> = None;
-        for record in records {
+        for &record in records {
             if record >= self.store.len() {
                 return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
             }
@@ -113,7 +179,7 @@ impl Assembler {
                 _ => self.store.shard(number)?,
             };
             last = Some((number, shard));
-            places.push(shard.place(row));
+            places.push(place(shard, row));
         }
         Ok(places)
     }

@@ -16,6 +16,8 @@
 
 use nexa_records::FixedColumn;
 
+use crate::form::FixedPlan;
+
 /// Where a row lies: the columns of a chunk, and the row's number in it.
 pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
 
@@ -25,19 +27,27 @@ const MOST_ROWS: usize = 32;
 
 /// Copy the rows at `places` into `targets`, a slice of `places.len() * row` bytes for each column.
 ///
-/// `widths` are the bytes of a row of each column; every chunk has them.
-pub(crate) fn gather(places: &[Place<'_>], widths: &[usize], targets: &mut [&mut [u8]]) {
-    let row_bytes: usize = widths.iter().sum();
+/// `plans` say what a row of each column is and becomes; every chunk has these columns.
+pub(crate) fn gather(places: &[Place<'_>], plans: &[FixedPlan], targets: &mut [&mut [u8]]) {
+    let row_bytes: usize = plans.iter().map(|plan| plan.stored_bytes).sum();
     let block = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, MOST_ROWS);
     let mut rest: Vec<&mut [u8]> = targets.iter_mut().map(|target| &mut **target).collect();
     ask(&places[..block.min(places.len())]);
     for (number, here) in places.chunks(block).enumerate() {
         let next = ((number + 1) * block).min(places.len());
         ask(&places[next..(next + block).min(places.len())]);
-        for (column, (&width, target)) in widths.iter().zip(&mut rest).enumerate() {
-            let (these, others) = std::mem::take(target).split_at_mut(here.len() * width);
+        for (column, (plan, target)) in plans.iter().zip(&mut rest).enumerate() {
+            let (these, others) = std::mem::take(target).split_at_mut(here.len() * plan.row_bytes);
             *target = others;
-            copy(here, column, width, these);
+            match &plan.convert {
+                None => copy(here, column, plan.row_bytes, these),
+                Some(convert) => {
+                    for (to, &(columns, row)) in these.chunks_exact_mut(plan.row_bytes).zip(here) {
+                        let from = &columns[column].values.as_slice()[row * plan.stored_bytes..];
+                        convert.run(&from[..plan.stored_bytes], to);
+                    }
+                }
+            }
         }
     }
 }
@@ -104,7 +114,8 @@ mod tests {
             let places: Vec<Place<'_>> = picks.iter().map(|&(chunk, row)| (&chunks[chunk][..], row)).collect();
             let mut buffers: Vec<Vec<u8>> = widths.iter().map(|width| vec![0; width * places.len()]).collect();
             let mut targets: Vec<&mut [u8]> = buffers.iter_mut().map(|buffer| &mut buffer[..]).collect();
-            gather(&places, &widths, &mut targets);
+            let plans: Vec<FixedPlan> = widths.iter().map(|&width| FixedPlan::plain(width)).collect();
+            gather(&places, &plans, &mut targets);
             for (number, buffer) in buffers.iter().enumerate() {
                 let expected: Vec<u8> =
                     places.iter().flat_map(|(columns, row)| columns[number].row(*row).unwrap().to_vec()).collect();

@@ -1,12 +1,17 @@
-//! Record → bytes: columns of fixed width over shards that are opened when first touched.
+//! Record → bytes: columns over shards that are opened when first touched.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use nexa_records::{ColumnSpec, FixedColumn, RecordError, Shard, column_spec, fixed_column};
+use nexa_records::{
+    Access, ColumnSpec, FixedColumn, RaggedColumn, RaggedSpec, RecordError, Shard, column_spec, fixed_column,
+    ragged_column, ragged_spec,
+};
 
 use crate::BatchError;
 use crate::gather::Place;
+use crate::ragged::RaggedPlace;
 
 /// A shard of a split: where it is, and how many records the catalog says it has.
 #[derive(Debug, Clone)]
@@ -25,7 +30,15 @@ pub struct Store {
     starts: Vec<u64>,
     /// Records of every shard but the last, if they agree: then a division finds the shard.
     uniform: Option<Divisor>,
-    columns: Vec<ColumnSpec>,
+    specs: Specs,
+    access: Access,
+}
+
+/// What a store's columns look like, in the order in which they were asked for.
+#[derive(Debug, Default)]
+struct Specs {
+    fixed: Vec<ColumnSpec>,
+    ragged: Vec<RaggedSpec>,
 }
 
 #[derive(Debug)]
@@ -34,12 +47,14 @@ struct LazyShard {
     open: OnceLock<Arc<OpenShard>>,
 }
 
-/// A shard's columns in memory: `chunks[chunk][column]`.
+/// A shard's columns in memory: `chunks[chunk][column]`, and the same of lists, text and bytes.
 #[derive(Debug)]
 pub(crate) struct OpenShard {
     /// First row of each chunk, and the number of rows at the end.
     starts: Vec<usize>,
     chunks: Vec<Vec<FixedColumn>>,
+    ragged: Vec<Vec<RaggedColumn>>,
+    addresses: Range<usize>,
 }
 
 /// Divides by a number that is known beforehand: a multiplication and rarely a correction.
@@ -73,8 +88,20 @@ impl Store {
     /// Open a split; only the first shard with records is read, to learn the columns' types.
     ///
     /// # Errors
-    /// A shard that can't be read, a column that isn't there or has no fixed width.
+    /// A shard that can't be read, a column that isn't there or of a type that no batch has.
     pub fn open(shards: Vec<ShardSpec>, columns: &[String]) -> Result<Self, BatchError> {
+        Self::open_as(shards, columns, Access::Shared)
+    }
+
+    /// Open a split as [`Store::open`] does, in memory of which parts may be handed out ([`Access::Private`]).
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_as(
+        shards: Vec<ShardSpec>,
+        columns: &[String],
+        access: Access,
+    ) -> Result<Self, BatchError> {
         let shards: Vec<_> = shards.into_iter().filter(|spec| spec.records > 0).collect();
         let mut starts = Vec::with_capacity(shards.len() + 1);
         let mut total = 0_u64;
@@ -88,11 +115,11 @@ impl Store {
         starts.push(total);
         let uniform = uniform(&shards);
         let specs = match shards.first() {
-            Some(first) => column_specs(&Shard::open(&first.path)?, columns)?,
-            None => Vec::new(),
+            Some(first) => Specs::of(&Shard::open(&first.path)?, columns)?,
+            None => Specs::default(),
         };
         let shards = shards.into_iter().map(|spec| LazyShard { spec, open: OnceLock::new() }).collect();
-        Ok(Self { shards, starts, uniform, columns: specs })
+        Ok(Self { shards, starts, uniform, specs, access })
     }
 
     /// Records in the split.
@@ -105,9 +132,35 @@ impl Store {
         self.len() == 0
     }
 
-    /// Name, element type and shape of each column.
+    /// Name, element type and shape of each column of equal rows.
     pub fn columns(&self) -> &[ColumnSpec] {
-        &self.columns
+        &self.specs.fixed
+    }
+
+    /// The same of each column of lists, text or bytes.
+    pub fn ragged(&self) -> &[RaggedSpec] {
+        &self.specs.ragged
+    }
+
+    /// Whether columns lie in memory that only this process sees.
+    pub(crate) fn is_private(&self) -> bool {
+        self.access == Access::Private
+    }
+
+    /// Bytes of a row of each column of lists, text or bytes, on the average of the first shard.
+    ///
+    /// # Errors
+    /// The shard can't be read.
+    pub fn mean_ragged_bytes(&self) -> Result<Vec<usize>, BatchError> {
+        if self.specs.ragged.is_empty() || self.shards.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.shard(0)?;
+        let rows = first.starts.last().copied().unwrap_or(0).max(1);
+        let bytes = |column: usize| {
+            first.ragged.iter().map(|columns| columns[column].total_bytes()).sum::<usize>().div_ceil(rows)
+        };
+        Ok((0..self.specs.ragged.len()).map(bytes).collect())
     }
 
     /// Shard that holds `record`, and the record's row in it.
@@ -129,7 +182,7 @@ impl Store {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let open = Arc::new(OpenShard::open(&lazy.spec, &self.columns)?);
+        let open = Arc::new(OpenShard::open(&lazy.spec, &self.specs, self.access)?);
         Ok(lazy.open.get_or_init(|| open))
     }
 }
@@ -140,24 +193,58 @@ fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
     (others.iter().all(|spec| spec.records == each) && last.records <= each).then(|| Divisor::new(each))
 }
 
-fn column_specs(shard: &Shard, columns: &[String]) -> Result<Vec<ColumnSpec>, BatchError> {
-    let schema = shard.schema();
-    columns
-        .iter()
-        .map(|name| {
-            let (_, field) = schema.column_with_name(name).ok_or_else(|| RecordError::MissingColumn {
-                path: shard.path().to_path_buf(),
-                column: name.clone(),
-                known: schema.fields().iter().map(|field| field.name().clone()).collect(),
-            })?;
-            Ok(column_spec(field, shard.path())?)
-        })
-        .collect()
+impl Specs {
+    fn of(shard: &Shard, columns: &[String]) -> Result<Self, BatchError> {
+        let schema = shard.schema();
+        let mut specs = Self::default();
+        for name in columns {
+            let field = schema.field(shard.column_index(name)?);
+            match ragged_spec(field, shard.path())? {
+                Some(spec) => specs.ragged.push(spec),
+                None => specs.fixed.push(column_spec(field, shard.path())?),
+            }
+        }
+        Ok(specs)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let fixed = self.fixed.iter().map(|spec| spec.name.clone());
+        fixed.chain(self.ragged.iter().map(|spec| spec.name.clone())).collect()
+    }
+
+    /// Check that another shard's columns look the same.
+    fn check(&self, found: &Self, path: &Path) -> Result<(), BatchError> {
+        for (expected, found) in self.described().into_iter().zip(found.described()) {
+            if found != expected {
+                return Err(BatchError::Disagreement {
+                    path: path.to_path_buf(),
+                    column: expected.0,
+                    expected: expected.1,
+                    found: found.1,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Name and description of each column, in the order of the names.
+    fn described(&self) -> Vec<(String, String)> {
+        let fixed = self.fixed.iter().map(|spec| {
+            (spec.name.clone(), format!("{}{:?}", spec.element.name(), spec.row_shape))
+        });
+        let ragged = self.ragged.iter().map(|spec| {
+            let items = format!("{} of {}{:?}", spec.kind.name(), spec.element.name(), spec.item_shape);
+            (spec.name.clone(), items)
+        });
+        let mut all: Vec<_> = fixed.chain(ragged).collect();
+        all.sort_unstable();
+        all
+    }
 }
 
 impl OpenShard {
-    fn open(spec: &ShardSpec, columns: &[ColumnSpec]) -> Result<Self, BatchError> {
-        let shard = Shard::open(&spec.path)?;
+    fn open(spec: &ShardSpec, specs: &Specs, access: Access) -> Result<Self, BatchError> {
+        let shard = Shard::open_as(&spec.path, access)?;
         if shard.num_rows() != spec.records {
             return Err(RecordError::RowCount {
                 path: spec.path.clone(),
@@ -166,34 +253,40 @@ impl OpenShard {
             }
             .into());
         }
-        let schema = shard.schema();
-        let mut indices = Vec::with_capacity(columns.len());
-        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        for (expected, found) in columns.iter().zip(column_specs(&shard, &names)?) {
-            if found.element != expected.element || found.row_shape != expected.row_shape {
-                return Err(BatchError::Disagreement {
-                    path: spec.path.clone(),
-                    column: expected.name.clone(),
-                    expected: describe(expected),
-                    found: describe(&found),
-                });
-            }
-            indices.extend(schema.index_of(&expected.name).ok());
-        }
-        let mut starts = vec![0];
-        let mut chunks = Vec::new();
+        let names = specs.names();
+        specs.check(&Specs::of(&shard, &names)?, &spec.path)?;
+        let indices = names.iter().map(|name| shard.column_index(name)).collect::<Result<Vec<_>, _>>()?;
+        let addresses = shard.addresses();
+        let mut open = Self { starts: vec![0], chunks: Vec::new(), ragged: Vec::new(), addresses };
         for chunk in 0..shard.num_batches() {
             let batch = shard.batch_projected(chunk, &indices)?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            starts.push(starts[starts.len() - 1] + batch.num_rows());
+            open.starts.push(open.starts[open.starts.len() - 1] + batch.num_rows());
             let schema = batch.schema();
-            let columns =
-                (0..indices.len()).map(|at| fixed_column(batch.column(at), schema.field(at), &spec.path));
-            chunks.push(columns.collect::<Result<Vec<_>, _>>()?);
+            let (fixed, ragged) = (0..specs.fixed.len(), specs.fixed.len()..indices.len());
+            let fixed = fixed.map(|at| fixed_column(batch.column(at), schema.field(at), &spec.path));
+            open.chunks.push(fixed.collect::<Result<_, _>>()?);
+            let ragged = ragged.map(|at| ragged_column(batch.column(at), schema.field(at), &spec.path));
+            open.ragged.push(ragged.collect::<Result<_, _>>()?);
         }
-        Ok(Self { starts, chunks })
+        Ok(open)
+    }
+
+    /// Addresses of the file's bytes.
+    pub(crate) fn addresses(&self) -> &Range<usize> {
+        &self.addresses
+    }
+
+    /// The ragged columns of the chunk that holds `row`, and the row's number in it.
+    #[inline]
+    pub(crate) fn ragged_place(&self, row: usize) -> RaggedPlace<'_> {
+        if let [chunk] = &self.ragged[..] {
+            return (chunk, row);
+        }
+        let at = self.starts.partition_point(|&start| start <= row) - 1;
+        (&self.ragged[at], row - self.starts[at])
     }
 
     /// The chunk that holds `row`, and the row's number in it.
@@ -205,10 +298,6 @@ impl OpenShard {
         let at = self.starts.partition_point(|&start| start <= row) - 1;
         (&self.chunks[at], row - self.starts[at])
     }
-}
-
-fn describe(column: &ColumnSpec) -> String {
-    format!("{}{:?}", column.element.name(), column.row_shape)
 }
 
 #[cfg(test)]

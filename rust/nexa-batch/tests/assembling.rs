@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use nexa_batch::{Assembler, BatchError, Order, Rows, ShardSpec, Store, Ticket};
+use nexa_batch::{Assembler, BatchError, Forms, Order, Rows, ShardSpec, Store, Ticket};
 use nexa_records::{Element, WriteColumn, write_shard};
 use proptest::prelude::*;
 
@@ -37,7 +38,12 @@ fn shards(folder: &Path, sizes: &[u64]) -> Vec<ShardSpec> {
 
 fn assembler(folder: &Path, sizes: &[u64]) -> Assembler {
     let columns = ["features".to_owned(), "label".to_owned()];
-    Assembler::new(Arc::new(Store::open(shards(folder, sizes), &columns).unwrap()), 1 << 20)
+    over(Store::open(shards(folder, sizes), &columns).unwrap())
+}
+
+fn over(store: Store) -> Assembler {
+    let forms = Forms::new(&store, &HashMap::new()).unwrap();
+    Assembler::new(Arc::new(store), forms, 1 << 20)
 }
 
 fn labels(bytes: &[u8]) -> Vec<u64> {
@@ -77,7 +83,7 @@ fn a_shard_with_other_records_than_the_catalog_says_is_refused_when_it_is_touche
     let mut specs = shards(folder.path(), &[2, 2]);
     specs[1].records = 3;
     let store = Store::open(specs, &["label".to_owned()]).unwrap();
-    let assembler = Assembler::new(Arc::new(store), 0);
+    let assembler = over(store);
     assert!(assembler.assemble(&Rows::Listed(vec![0, 1])).is_ok());
     let error = assembler.assemble(&Rows::Listed(vec![2])).unwrap_err();
     assert!(error.to_string().contains("1.arrow"), "{error}");
@@ -92,7 +98,7 @@ fn shards_that_disagree_about_a_column_are_refused() {
     write_shard(&path, &[column], 1).unwrap();
     specs.push(ShardSpec { path, records: 1 });
     let store = Store::open(specs, &["label".to_owned()]).unwrap();
-    let error = Assembler::new(Arc::new(store), 0).assemble(&Rows::Listed(vec![2])).unwrap_err();
+    let error = over(store).assemble(&Rows::Listed(vec![2])).unwrap_err();
     assert!(matches!(error, BatchError::Disagreement { .. }), "{error}");
 }
 

@@ -14,6 +14,7 @@ mod door;
 mod errors;
 mod filter;
 mod loader;
+mod ragged;
 mod shard;
 mod system;
 

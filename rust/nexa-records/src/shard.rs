@@ -1,6 +1,7 @@
 //! The Arrow IPC file: our shard format, mapped and handed out without a copy.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +11,7 @@ use arrow_ipc::MessageHeader;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_schema::{DataType, Metadata, SchemaRef};
 use bytes::Bytes;
-use nexa_io::ShardBytes;
+use nexa_io::{Access, ShardBytes};
 
 use crate::ipc_layout::{self, Layout, Ranges, Span};
 use crate::{RecordError, guard, ipc_message};
@@ -43,8 +44,17 @@ impl Shard {
     /// [`RecordError::Io`] where the file cannot be read, [`RecordError::NotArrow`] where it is of another format,
     /// [`RecordError::Truncated`] where its end is missing, [`RecordError::Corrupt`] where it contradicts itself.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
-        let bytes =
-            ShardBytes::open(path).map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
+        Self::open_as(path, Access::Shared)
+    }
+
+    /// Open an Arrow IPC file as [`Shard::open`] does, in memory for the use that `access` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shard::open`].
+    pub fn open_as(path: &Path, access: Access) -> Result<Self, RecordError> {
+        let bytes = ShardBytes::open_as(path, access)
+            .map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
         let mapped = bytes.is_mapped();
         let file = Buffer::from(Bytes::from_owner(Owner(bytes)));
         let Layout { schema, dictionaries, batches } = ipc_layout::read(file.as_slice(), path)?;
@@ -112,6 +122,13 @@ impl Shard {
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         self.mapped
+    }
+
+    /// Give the addresses of the file's bytes: what lies between them is a view, not a copy.
+    #[must_use]
+    pub fn addresses(&self) -> Range<usize> {
+        let start = self.file.as_ptr().addr();
+        start..start + self.file.len()
     }
 
     /// Give a column's index in the schema by its name.
