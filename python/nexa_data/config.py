@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from nexa_data.config_columns import Converts, Raggeds
 from nexa_data.config_source import ConfigSource
 from nexa_data.errors import ConfigError
 
@@ -189,6 +190,10 @@ class BatchConfig(_Section):
     """`tuple`: `(features, labels)`; `dict`: by column name."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
+    convert: Converts = Field(default_factory=dict)
+    """Another type of numbers, per column, made in the pass that assembles: `{features: {dtype: float32, scale: 0.0039}}`."""
+    ragged: Raggeds = Field(default_factory=dict)
+    """Form of columns of lists: `{tokens: {as: padded, to: [128, 512], value: 0}}`; default: `(values, offsets)`."""
     tail: Annotated[Literal["drop", "keep", "repeat"] | None, _not_yet("pad")] = None
     """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
 

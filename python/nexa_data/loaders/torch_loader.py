@@ -93,6 +93,7 @@ def build_loader(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> ShardLoader:
     """Return the loader of one split.
 
@@ -106,6 +107,7 @@ def build_loader(
         rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
         world_size: Number of ranks.
         shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+        borrow: Hand out batches that lie together in a shard without a copy, see `ShardDataset`; wants no shuffle.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
@@ -125,7 +127,7 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard)[split]
+    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[split]
 
 
 def build_loaders(
@@ -135,6 +137,7 @@ def build_loaders(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> dict[str, ShardLoader]:
     """Return a loader for each split, all of one artifact; see `build_loader`."""
     config = load_config(config_path)
@@ -147,7 +150,7 @@ def build_loaders(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
     folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks) for split in wanted}
+    return {split: _loader(config, folder, hold, split, ranks, borrow=borrow) for split in wanted}
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
@@ -160,7 +163,9 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks) -> ShardLoader:
+def _loader(
+    config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, *, borrow: bool
+) -> ShardLoader:
     data, train = config.data, split == "train"
     dataset = ShardDataset(
         folder,
@@ -169,6 +174,9 @@ def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: 
         as_dict=data.batch.as_ == "dict",
         augment=batch_augmentor(config) if train else None,
         hold=hold,
+        convert=data.batch.convert,
+        ragged=data.batch.ragged,
+        borrow=borrow,
     )
     records = len(dataset)
     batch = data.global_batch_size or data.batch_size * ranks.world_size

@@ -8,8 +8,9 @@ use nexa_records::FixedColumn;
 
 use crate::borrow::borrow;
 use crate::gather::{Place, gather};
+use crate::ragged::RaggedPlace;
 use crate::store::OpenShard;
-use crate::{BatchError, Forms, Order, RaggedBatch, RaggedPlan, Store};
+use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Store};
 
 /// Which records a batch holds, in which order.
 #[derive(Debug, Clone)]
@@ -25,13 +26,22 @@ pub enum Rows {
     },
     /// These records.
     Listed(Vec<u64>),
+    /// Rows `start..start + len` of an epoch whose sequences are packed; beyond its end they begin again at the first.
+    Packed {
+        /// The epoch's rows.
+        epoch: PackedEpoch,
+        /// First row.
+        start: u64,
+        /// Number of rows.
+        len: usize,
+    },
 }
 
 impl Rows {
-    /// Records in the batch.
+    /// Records, or packed rows, in the batch.
     pub fn len(&self) -> usize {
         match self {
-            Self::Ordered { len, .. } => *len,
+            Self::Ordered { len, .. } | Self::Packed { len, .. } => *len,
             Self::Listed(records) => records.len(),
         }
     }
@@ -46,6 +56,8 @@ impl Rows {
         match self {
             Self::Ordered { order, start, len } => order.fill(*start, *len, found),
             Self::Listed(records) => found.extend_from_slice(records),
+            // A row is pieces of several records.
+            Self::Packed { .. } => {}
         }
     }
 }
@@ -126,6 +138,10 @@ impl Assembler {
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
+        if let Rows::Packed { epoch, start, len } = rows {
+            let columns = epoch.assemble(self, *start, *len)?;
+            return Ok(BatchBuffers { rows: *len, columns, ragged: Vec::new() });
+        }
         let mut records = Vec::with_capacity(len);
         rows.fill(&mut records);
         let places = self.find(&records, OpenShard::place)?;
@@ -156,9 +172,14 @@ impl Assembler {
     }
 
     fn ragged(&self, records: &[u64]) -> Result<Vec<RaggedBatch>, BatchError> {
-        let places = self.find(records, OpenShard::ragged_place)?;
+        let places = self.ragged_places(records)?;
         let plans = self.forms.ragged.iter().enumerate();
         plans.map(|(column, plan)| plan.assemble(column, &places, records, &self.pool)).collect()
+    }
+
+    /// Find the place of each record's lists, text and bytes.
+    pub(crate) fn ragged_places(&self, records: &[u64]) -> Result<Vec<RaggedPlace<'_>>, BatchError> {
+        self.find(records, OpenShard::ragged_place)
     }
 
     /// Find the place of each record.

@@ -6,7 +6,7 @@
 //! - [`Order`]: position → record, a keyed bijection that costs O(1) time and no memory;
 //! - [`Store`]: record → bytes, columns over lazily opened shards;
 //! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]); [`Form`] says what a
-//!   column becomes on the way.
+//!   column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
@@ -17,6 +17,8 @@ mod error;
 mod form;
 mod gather;
 mod order;
+mod pack;
+mod packed;
 mod ragged;
 mod store;
 mod ticket;
@@ -26,6 +28,8 @@ pub use convert::{Conversion, Target};
 pub use error::BatchError;
 pub use form::{FixedPlan, Form, Forms};
 pub use order::{ORDER_VERSION, Order};
+pub use pack::PACK_VERSION;
+pub use packed::{PackedEpoch, Packing};
 pub use ragged::{Padding, RaggedBatch, RaggedPlan};
 pub use store::{ShardSpec, Store};
 pub use ticket::Ticket;

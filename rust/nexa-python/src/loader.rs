@@ -12,12 +12,13 @@ use pyo3::types::PyTuple;
 
 use crate::buffers::Buffer;
 use crate::errors::Raised;
+use crate::packed::PackedEpoch;
 use crate::ragged;
 
 /// The order of one epoch: position → record, in O(1) and without memory.
 #[pyclass(frozen, module = "nexa_data._core")]
 pub struct Order {
-    inner: nexa_batch::Order,
+    pub(crate) inner: nexa_batch::Order,
 }
 
 #[pymethods]
@@ -78,7 +79,7 @@ impl Order {
 /// Assembles batches of one split into pooled, aligned buffers.
 #[pyclass(frozen, module = "nexa_data._core")]
 pub struct Assembler {
-    inner: nexa_batch::Assembler,
+    pub(crate) inner: nexa_batch::Assembler,
 }
 
 #[pymethods]
@@ -167,6 +168,27 @@ impl Assembler {
         let wanted = self.ordered(order, start, rows)?;
         let batch = py.detach(|| self.inner.assemble(&wanted));
         export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Assemble packed rows `start..start + rows` of an epoch, now: ids, labels, positions, bounds of documents.
+    fn take_packed<'py>(
+        &self,
+        py: Python<'py>,
+        epoch: &PackedEpoch,
+        start: u64,
+        rows: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
+        let batch = py.detach(|| self.inner.assemble(&wanted));
+        export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Start assembling packed rows `start..start + rows` of an epoch on the pool of threads.
+    fn submit_packed(&self, epoch: &PackedEpoch, start: u64, rows: usize) -> PyResult<Ticket> {
+        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
+        let ticket =
+            nexa_batch::Ticket::submit(&self.inner, wanted).map_err(|error| Raised::from(error).0)?;
+        Ok(Ticket { inner: Mutex::new(Some(ticket)) })
     }
 
     /// Start assembling positions `start..start + rows` of an epoch on the pool of threads.
