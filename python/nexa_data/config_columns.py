@@ -19,7 +19,16 @@ from nexa_data.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ConvertConfig", "Converts", "RaggedConfig", "Raggeds", "parse_converts", "parse_raggeds"]
+__all__ = [
+    "ConvertConfig",
+    "Converts",
+    "PackConfig",
+    "RaggedConfig",
+    "Raggeds",
+    "parse_converts",
+    "parse_pack",
+    "parse_raggeds",
+]
 
 Dtype = Literal[
     "bool",
@@ -45,6 +54,7 @@ def _number(value: object) -> object:
 
 
 _Number = Annotated[float, BeforeValidator(_number)]
+_Integer = Annotated[int, BeforeValidator(_number)]
 _Width = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 
 
@@ -89,6 +99,23 @@ class RaggedConfig(_Section):
         return [] if isinstance(self.to, str) else [self.to] if isinstance(self.to, int) else list(self.to)
 
 
+class PackConfig(_Section):
+    """Sequences in rows of one length, best fit within windows of the epoch's order."""
+
+    column: str = "tokens"
+    """Column of lists of integers."""
+    length: _Width = 2048
+    """Items of a row; longer sequences are cut into pieces, each a document of its own."""
+    lookahead: _Width = 4096
+    """Consecutive positions of the order that are packed together; more fill rows better and mix less."""
+    dtype: Literal["int64", "int32"] = "int64"
+    """Type of ids, labels and positions."""
+    pad_id: _Integer = 0
+    """What fills up `input_ids`."""
+    ignore_index: _Integer = -100
+    """What fills up `labels`: what the loss ignores."""
+
+
 def _dtype(value: object) -> object:
     return {"dtype": value} if isinstance(value, str) else value
 
@@ -116,7 +143,8 @@ def parse_converts(value: Mapping[str, Any]) -> dict[str, ConvertConfig]:
     Raises:
         ConfigError: One is none.
     """
-    return _parse(Converts, value, "convert")
+    converts: dict[str, ConvertConfig] = _parse(Converts, dict(value), "convert")
+    return converts
 
 
 def parse_raggeds(value: Mapping[str, Any]) -> dict[str, RaggedConfig]:
@@ -125,12 +153,23 @@ def parse_raggeds(value: Mapping[str, Any]) -> dict[str, RaggedConfig]:
     Raises:
         ConfigError: One is none.
     """
-    return _parse(Raggeds, value, "ragged")
+    raggeds: dict[str, RaggedConfig] = _parse(Raggeds, dict(value), "ragged")
+    return raggeds
 
 
-def _parse(kind: Any, value: Mapping[str, Any], what: str) -> Any:
+def parse_pack(value: PackConfig | Mapping[str, Any]) -> PackConfig:
+    """Return the packing from what a program passes: a config or a mapping.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    packed: PackConfig = _parse(PackConfig, value if isinstance(value, PackConfig) else dict(value), "pack")
+    return packed
+
+
+def _parse(kind: Any, value: object, what: str) -> Any:
     try:
-        return TypeAdapter(kind).validate_python(dict(value))
+        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (what, *first["loc"]))

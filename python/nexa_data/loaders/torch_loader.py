@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.shards import ShardDataset
+from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.shards import EpochOrder, ShardDataset
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
@@ -167,28 +169,40 @@ def _loader(
     config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, *, borrow: bool
 ) -> ShardLoader:
     data, train = config.data, split == "train"
-    dataset = ShardDataset(
-        folder,
-        split,
-        columns=data.batch.columns or ("features", "label"),
-        as_dict=data.batch.as_ == "dict",
-        augment=batch_augmentor(config) if train else None,
-        hold=hold,
-        convert=data.batch.convert,
-        ragged=data.batch.ragged,
-        borrow=borrow,
-    )
-    records = len(dataset)
-    batch = data.global_batch_size or data.batch_size * ranks.world_size
-    tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
-    sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
     shuffle = train and data.shuffle and data.order.mode == "full"
-    return ShardLoader(
-        dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=shuffle),
-        pin_memory=data.pin_memory and _has_device(),
-    )
+    batch = data.global_batch_size or data.batch_size * ranks.world_size
+
+    def cut(records: int) -> BatchPlan:
+        tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
+        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+
+    dataset: ShardDataset
+    sampler: ShardSampler
+    if data.batch.pack is None:
+        dataset = ShardDataset(
+            folder,
+            split,
+            columns=data.batch.columns or ("features", "label"),
+            as_dict=data.batch.as_ == "dict",
+            augment=batch_augmentor(config) if train else None,
+            hold=hold,
+            convert=data.batch.convert,
+            ragged=data.batch.ragged,
+            borrow=borrow,
+        )
+        kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
+        sampler = kind(dataset, cut(len(dataset)), seed=config.seed, shuffle=shuffle)
+    else:
+        if borrow or (train and data.augmentations):
+            raise ConfigError(
+                f"{config.origin}: packed rows are neither borrowed nor augmented",
+                remedy="leave borrow and data.augmentations out, or data.batch.pack",
+            )
+        dataset = packed = PackedDataset(folder, split, pack=data.batch.pack, hold=hold)
+        rows = packed.epoch(EpochOrder(len(packed), config.seed, 0, shuffle)).rows
+        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
+        sampler = packed_kind(packed, cut(rows), seed=config.seed, shuffle=shuffle)
+    return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
 
 
 def _has_device() -> bool:
