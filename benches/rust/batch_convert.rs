@@ -22,10 +22,38 @@ struct Case {
 }
 
 const CASES: [Case; 4] = [
-    Case { name: "uint8 to float32", element: Element::U8, row: 3 * 64 * 64, batch: 256, target: "float32", scale: 1.0 / 255.0 },
-    Case { name: "uint16 to int64", element: Element::U16, row: 2048, batch: 64, target: "int64", scale: 1.0 },
-    Case { name: "float32 to bfloat16", element: Element::F32, row: 2048, batch: 256, target: "bfloat16", scale: 1.0 },
-    Case { name: "float32 to float16", element: Element::F32, row: 2048, batch: 256, target: "float16", scale: 1.0 },
+    Case {
+        name: "uint8 to float32",
+        element: Element::U8,
+        row: 3 * 64 * 64,
+        batch: 256,
+        target: "float32",
+        scale: 1.0 / 255.0,
+    },
+    Case {
+        name: "uint16 to int64",
+        element: Element::U16,
+        row: 2048,
+        batch: 64,
+        target: "int64",
+        scale: 1.0,
+    },
+    Case {
+        name: "float32 to bfloat16",
+        element: Element::F32,
+        row: 2048,
+        batch: 256,
+        target: "bfloat16",
+        scale: 1.0,
+    },
+    Case {
+        name: "float32 to float16",
+        element: Element::F32,
+        row: 2048,
+        batch: 256,
+        target: "float16",
+        scale: 1.0,
+    },
 ];
 const RECORDS: usize = 4096;
 

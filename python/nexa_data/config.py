@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from nexa_data.config_columns import Converts, PackConfig, Raggeds
+from nexa_data.config_columns import Converts, PackConfig, Raggeds  # noqa: TC001 (pydantic reads annotations)
 from nexa_data.config_source import ConfigSource
 from nexa_data.errors import ConfigError
 
@@ -205,7 +205,9 @@ class BatchConfig(_Section):
         if pack is None:
             return self
         if self.columns not in (None, [pack.column]):
-            raise ValueError(f"pack: rows of packed {pack.column!r} have no other columns; leave `columns` out")
+            raise ValueError(
+                f"pack: rows of packed {pack.column!r} have no other columns; leave `columns` out"
+            )
         if self.convert or self.ragged:
             raise ValueError("pack: say the type in pack.dtype, and leave `convert` and `ragged` out")
         return self

@@ -96,9 +96,7 @@ class BatchForms:
     """
 
     def __init__(self, assembler: _core.Assembler, columns: Sequence[str], forms: ColumnForms) -> None:
-        self._fixed = [
-            (_torch_dtype(name, dtype), tuple(shape)) for name, dtype, shape in assembler.columns
-        ]
+        self._fixed = [(_torch_dtype(name, dtype), tuple(shape)) for name, dtype, shape in assembler.columns]
         self._ragged = [
             (kind, _torch_dtype(name, dtype), tuple(shape), padded)
             for name, kind, dtype, shape, padded in assembler.ragged

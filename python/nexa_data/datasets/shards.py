@@ -154,7 +154,7 @@ class ShardDataset(Dataset[Any]):
         ((4, 3), torch.int64)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a config may say of a batch)
         self,
         folder: Path | str,
         split: str,
@@ -275,7 +275,11 @@ class ShardDataset(Dataset[Any]):
     def _form(self, tensors: list[Any]) -> Batch:
         if not self.as_dict:
             return tuple(tensors)
-        return dict(zip(self.columns, tensors, strict=True)) if self._forms.plain else named(self.columns, tensors)
+        return (
+            dict(zip(self.columns, tensors, strict=True))
+            if self._forms.plain
+            else named(self.columns, tensors)
+        )
 
 
 def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path, int]:

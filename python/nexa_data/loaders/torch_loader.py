@@ -129,7 +129,9 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[split]
+    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[
+        split
+    ]
 
 
 def build_loaders(

@@ -13,11 +13,7 @@ use crate::gather::Place;
 ///
 /// `file` are the addresses of the shard that holds the first place. A column is handed out if nothing is converted, and
 /// if it is the file's own memory, which compressed and boolean columns aren't.
-pub(crate) fn borrow(
-    plans: &[FixedPlan],
-    places: &[Place<'_>],
-    file: &Range<usize>,
-) -> Option<Vec<Memory>> {
+pub(crate) fn borrow(plans: &[FixedPlan], places: &[Place<'_>], file: &Range<usize>) -> Option<Vec<Memory>> {
     let &(chunk, first) = places.first()?;
     let in_order = places
         .iter()

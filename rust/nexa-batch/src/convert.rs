@@ -124,9 +124,8 @@ impl Convert {
             Target::Stored(Element::F64) => to_double(from),
             Target::Bf16 => to_brain(from),
             Target::Stored(_) if !plain => return Err(refuse("scale and shift want a float as result")),
-            Target::Stored(to) => {
-                widen(from, to).ok_or_else(|| refuse("integers become floats, or integers that hold all of them"))?
-            }
+            Target::Stored(to) => widen(from, to)
+                .ok_or_else(|| refuse("integers become floats, or integers that hold all of them"))?,
         };
         let shift = if shift == 0.0 { -0.0 } else { shift };
         Ok(Some(Self { run, line: Line { scale, shift } }))
@@ -192,11 +191,16 @@ fn to_single(from: Element) -> Run {
         Element::U64 => each!(u64 => f32, |value, line| line.long(value as f64) as f32),
         Element::I64 => each!(i64 => f32, |value, line| line.long(value as f64) as f32),
         Element::F16 => |source, target, line| {
-            from_halves(source, target, |wide, target: &mut [u8]| {
-                for (to, value) in target.as_chunks_mut::<4>().0.iter_mut().zip(wide) {
-                    *to = line.short(*value).to_ne_bytes();
-                }
-            }, 4);
+            from_halves(
+                source,
+                target,
+                |wide, target: &mut [u8]| {
+                    for (to, value) in target.as_chunks_mut::<4>().0.iter_mut().zip(wide) {
+                        *to = line.short(*value).to_ne_bytes();
+                    }
+                },
+                4,
+            );
         },
         Element::F32 => each!(f32 => f32, |value, line| line.short(value)),
         Element::F64 => each!(f64 => f32, |value, line| line.long(value) as f32),
@@ -214,11 +218,16 @@ fn to_double(from: Element) -> Run {
         Element::U64 => each!(u64 => f64, |value, line| line.long(value as f64)),
         Element::I64 => each!(i64 => f64, |value, line| line.long(value as f64)),
         Element::F16 => |source, target, line| {
-            from_halves(source, target, |wide, target: &mut [u8]| {
-                for (to, value) in target.as_chunks_mut::<8>().0.iter_mut().zip(wide) {
-                    *to = line.long(f64::from(*value)).to_ne_bytes();
-                }
-            }, 8);
+            from_halves(
+                source,
+                target,
+                |wide, target: &mut [u8]| {
+                    for (to, value) in target.as_chunks_mut::<8>().0.iter_mut().zip(wide) {
+                        *to = line.long(f64::from(*value)).to_ne_bytes();
+                    }
+                },
+                8,
+            );
         },
         Element::F32 => each!(f32 => f64, |value, line| line.long(f64::from(value))),
         Element::F64 => each!(f64 => f64, |value, line| line.long(value)),
@@ -231,16 +240,25 @@ fn to_brain(from: Element) -> Run {
         Element::I8 => each!(i8 => u16, |value, line| brain(line.short(f32::from(value)))),
         Element::U16 => each!(u16 => u16, |value, line| brain(line.short(f32::from(value)))),
         Element::I16 => each!(i16 => u16, |value, line| brain(line.short(f32::from(value)))),
-        Element::U32 => each!(u32 => u16, |value, line| bf16::from_f64(line.long(f64::from(value))).to_bits()),
-        Element::I32 => each!(i32 => u16, |value, line| bf16::from_f64(line.long(f64::from(value))).to_bits()),
+        Element::U32 => {
+            each!(u32 => u16, |value, line| bf16::from_f64(line.long(f64::from(value))).to_bits())
+        }
+        Element::I32 => {
+            each!(i32 => u16, |value, line| bf16::from_f64(line.long(f64::from(value))).to_bits())
+        }
         Element::U64 => each!(u64 => u16, |value, line| bf16::from_f64(line.long(value as f64)).to_bits()),
         Element::I64 => each!(i64 => u16, |value, line| bf16::from_f64(line.long(value as f64)).to_bits()),
         Element::F16 => |source, target, line| {
-            from_halves(source, target, |wide, target: &mut [u8]| {
-                for (to, value) in target.as_chunks_mut::<2>().0.iter_mut().zip(wide) {
-                    *to = brain(line.short(*value)).to_ne_bytes();
-                }
-            }, 2);
+            from_halves(
+                source,
+                target,
+                |wide, target: &mut [u8]| {
+                    for (to, value) in target.as_chunks_mut::<2>().0.iter_mut().zip(wide) {
+                        *to = brain(line.short(*value)).to_ne_bytes();
+                    }
+                },
+                2,
+            );
         },
         Element::F32 => each!(f32 => u16, |value, line| brain(line.short(value))),
         Element::F64 => each!(f64 => u16, |value, line| bf16::from_f64(line.long(value)).to_bits()),
@@ -290,13 +308,18 @@ fn to_half(from: Element) -> Run {
         Element::U64 => each!(u64 => u16, |value, line| f16::from_f64(line.long(value as f64)).to_bits()),
         Element::I64 => each!(i64 => u16, |value, line| f16::from_f64(line.long(value as f64)).to_bits()),
         Element::F16 => |source, target, line| {
-            from_halves(source, target, |wide, target: &mut [u8]| {
-                let mut moved = [0_f32; HALVES];
-                for (to, value) in moved.iter_mut().zip(wide) {
-                    *to = line.short(*value);
-                }
-                write_halves(&moved[..wide.len()], target);
-            }, 2);
+            from_halves(
+                source,
+                target,
+                |wide, target: &mut [u8]| {
+                    let mut moved = [0_f32; HALVES];
+                    for (to, value) in moved.iter_mut().zip(wide) {
+                        *to = line.short(*value);
+                    }
+                    write_halves(&moved[..wide.len()], target);
+                },
+                2,
+            );
         },
         Element::F32 => halves!(f32, |value, line| line.short(value)),
         Element::F64 => each!(f64 => u16, |value, line| f16::from_f64(line.long(value)).to_bits()),

@@ -167,32 +167,25 @@ mod tests {
     #[test]
     fn rests_fill_the_fullest_row_that_has_room() {
         // 7 opens a row with room for 3, 6 one with room for 4; 4 fills the second, 3 the first.
-        assert_eq!(
-            rows(&[3, 6, 7, 4], 10),
-            [vec![(1, 0, 6), (3, 0, 4)], vec![(0, 0, 3), (2, 0, 7)]]
-        );
+        assert_eq!(rows(&[3, 6, 7, 4], 10), [vec![(1, 0, 6), (3, 0, 4)], vec![(0, 0, 3), (2, 0, 7)]]);
     }
 
     #[test]
     fn a_long_sequence_is_cut_into_whole_rows_and_a_rest() {
-        assert_eq!(
-            rows(&[23, 0, 7], 10),
-            [vec![(0, 0, 10)], vec![(0, 10, 10)], vec![(0, 20, 3), (2, 0, 7)]]
-        );
+        assert_eq!(rows(&[23, 0, 7], 10), [vec![(0, 0, 10)], vec![(0, 10, 10)], vec![(0, 20, 3), (2, 0, 7)]]);
     }
 
     #[test]
     fn the_first_version_stays_as_it_is() {
         let lengths: Vec<usize> = (0..500_u64).map(|at| (at * 2_654_435_761 % 97) as usize).collect();
         let packed = pack(&lengths, 64);
-        let digest = (0..packed.len()).flat_map(|row| packed.row(row).iter().map(move |piece| (row, piece))).fold(
-            0xcbf2_9ce4_8422_2325_u64,
-            |digest, (row, piece)| {
+        let digest = (0..packed.len())
+            .flat_map(|row| packed.row(row).iter().map(move |piece| (row, piece)))
+            .fold(0xcbf2_9ce4_8422_2325_u64, |digest, (row, piece)| {
                 [row, piece.position, piece.start, piece.len]
                     .iter()
                     .fold(digest, |digest, &part| (digest ^ part as u64).wrapping_mul(0x0100_0000_01b3))
-            },
-        );
+            });
         assert_eq!((PACK_VERSION, packed.len(), digest), (1, 375, 12_478_028_365_521_223_226));
     }
 
@@ -213,7 +206,8 @@ mod tests {
         rests.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
         let mut filled: Vec<usize> = vec![0; rows.len()];
         for (turn, rest) in rests.into_iter().enumerate() {
-            let left = |row: &Vec<(usize, usize, usize)>| room - row.iter().map(|piece| piece.2).sum::<usize>();
+            let left =
+                |row: &Vec<(usize, usize, usize)>| room - row.iter().map(|piece| piece.2).sum::<usize>();
             let fits = (0..rows.len()).filter(|&row| left(&rows[row]) >= rest.2);
             let best = fits.min_by_key(|&row| (left(&rows[row]), std::cmp::Reverse(filled[row])));
             let row = best.unwrap_or_else(|| {

@@ -8,7 +8,7 @@ use nexa_records::Element;
 
 use crate::convert::Target;
 use crate::pack::{PackedRows, Piece, pack};
-use crate::ragged::{RaggedPlan, RaggedPlace, fill, lengths, pattern};
+use crate::ragged::{RaggedPlace, RaggedPlan, fill, lengths, pattern};
 use crate::{Assembler, BatchError, Memory, Order};
 
 /// How sequences are packed.
@@ -125,7 +125,8 @@ impl PackedEpoch {
 impl Shared {
     /// Give a window that was packed lately, or pack it.
     fn window(&self, assembler: &Assembler, window: u64) -> Result<Arc<Window>, BatchError> {
-        let found = self.recent().iter().find(|(number, _)| *number == window).map(|(_, kept)| Arc::clone(kept));
+        let found =
+            self.recent().iter().find(|(number, _)| *number == window).map(|(_, kept)| Arc::clone(kept));
         if let Some(kept) = found {
             return Ok(kept);
         }
@@ -212,7 +213,8 @@ impl Filling<'_> {
         [ids, labels, positions]: [&mut [u8]; 3],
         bounds: &mut Vec<i32>,
     ) {
-        let (stored, item, length) = (self.plan.spec.item_bytes, self.plan.item_bytes, self.shared.packing.length);
+        let (stored, item, length) =
+            (self.plan.spec.item_bytes, self.plan.item_bytes, self.shared.packing.length);
         let mut filled = 0;
         let bound = |at: usize| i32::try_from(first + at).unwrap_or(i32::MAX);
         for number in pieces {

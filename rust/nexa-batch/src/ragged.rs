@@ -107,7 +107,7 @@ impl RaggedPlan {
             Some(padding) => Some(self.width(padding, &mut lengths, records)?),
             None => None,
         };
-        let items = width.map_or_else(|| lengths.iter().sum(), |width| width);
+        let items = width.unwrap_or_else(|| lengths.iter().sum());
         let places_total = width.map_or(Some(items), |width| width.checked_mul(places.len()));
         let bytes = places_total.and_then(|total| total.checked_mul(self.item_bytes));
         let (Some(total), Some(bytes)) = (places_total, bytes) else {
@@ -223,26 +223,27 @@ pub(crate) fn fill(padding: &mut [u8], pattern: &[u8]) {
 pub(crate) fn pattern(value: f64, target: Target) -> Option<Vec<u8>> {
     use nexa_records::Element;
 
-    macro_rules! whole {
-        ($type:ty) => {{
-            let number = value as $type;
-            // Beyond 2^53 a float skips integers: what was meant can't be known.
-            (number as f64 == value && value.abs() <= 9_007_199_254_740_992.0)
-                .then(|| number.to_ne_bytes().to_vec())
-        }};
+    // Beyond 2^53 a float skips integers: what was meant can't be known.
+    let whole = || (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64);
+    macro_rules! bytes {
+        ($type:ty) => {
+            whole()
+                .and_then(|whole| <$type>::try_from(whole).ok())
+                .map(|number| number.to_ne_bytes().to_vec())
+        };
     }
     match target {
         Target::Bf16 => Some(half::bf16::from_f64(value).to_ne_bytes().to_vec()),
         Target::Stored(element) => match element {
             Element::Bool => (value == 0.0 || value == 1.0).then(|| vec![u8::from(value == 1.0)]),
-            Element::U8 => whole!(u8),
-            Element::I8 => whole!(i8),
-            Element::U16 => whole!(u16),
-            Element::I16 => whole!(i16),
-            Element::U32 => whole!(u32),
-            Element::I32 => whole!(i32),
-            Element::U64 => whole!(u64),
-            Element::I64 => whole!(i64),
+            Element::U8 => bytes!(u8),
+            Element::I8 => bytes!(i8),
+            Element::U16 => bytes!(u16),
+            Element::I16 => bytes!(i16),
+            Element::U32 => bytes!(u32),
+            Element::I32 => bytes!(i32),
+            Element::U64 => bytes!(u64),
+            Element::I64 => whole().map(|number| number.to_ne_bytes().to_vec()),
             Element::F16 => Some(half::f16::from_f64(value).to_ne_bytes().to_vec()),
             Element::F32 => Some((value as f32).to_ne_bytes().to_vec()),
             Element::F64 => Some(value.to_ne_bytes().to_vec()),

@@ -97,11 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_as(
-        shards: Vec<ShardSpec>,
-        columns: &[String],
-        access: Access,
-    ) -> Result<Self, BatchError> {
+    pub fn open_as(shards: Vec<ShardSpec>, columns: &[String], access: Access) -> Result<Self, BatchError> {
         let shards: Vec<_> = shards.into_iter().filter(|spec| spec.records > 0).collect();
         let mut starts = Vec::with_capacity(shards.len() + 1);
         let mut total = 0_u64;
@@ -229,9 +225,10 @@ impl Specs {
 
     /// Name and description of each column, in the order of the names.
     fn described(&self) -> Vec<(String, String)> {
-        let fixed = self.fixed.iter().map(|spec| {
-            (spec.name.clone(), format!("{}{:?}", spec.element.name(), spec.row_shape))
-        });
+        let fixed = self
+            .fixed
+            .iter()
+            .map(|spec| (spec.name.clone(), format!("{}{:?}", spec.element.name(), spec.row_shape)));
         let ragged = self.ragged.iter().map(|spec| {
             let items = format!("{} of {}{:?}", spec.kind.name(), spec.element.name(), spec.item_shape);
             (spec.name.clone(), items)

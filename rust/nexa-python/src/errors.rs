@@ -116,7 +116,9 @@ impl From<BatchError> for Raised {
             BatchError::Shard(shard) => return shard.into(),
             BatchError::Machine(machine) => return machine.into(),
             BatchError::OutOfRange { .. } => PyIndexError::new_err(text),
-            BatchError::Disagreement { .. } | BatchError::TooLong { .. } => python::RecordError::new_err(text),
+            BatchError::Disagreement { .. } | BatchError::TooLong { .. } => {
+                python::RecordError::new_err(text)
+            }
             BatchError::Conversion { .. } | BatchError::Form { .. } => python::ConfigError::new_err(text),
             BatchError::TooLarge { .. } => PyMemoryError::new_err(text),
             BatchError::Panicked { .. } => PyRuntimeError::new_err(text),

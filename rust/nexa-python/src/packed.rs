@@ -27,9 +27,8 @@ impl PackedEpoch {
     ) -> PyResult<Self> {
         let packing = Packing { length, window, pad_id, ignore_index };
         let (assembler, order) = (&assembler.inner, order.inner.clone());
-        let inner = crate::door::long_work(py, None, |_| {
-            nexa_batch::PackedEpoch::new(assembler, order, packing)
-        })?;
+        let inner =
+            crate::door::long_work(py, None, |_| nexa_batch::PackedEpoch::new(assembler, order, packing))?;
         Ok(Self { inner })
     }
 

@@ -154,8 +154,9 @@ pub fn ragged_spec(field: &Field, path: &Path) -> Result<Option<RaggedSpec>, Rec
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text(RaggedKind::Text),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => text(RaggedKind::Bytes),
         DataType::List(item) | DataType::LargeList(item) => {
-            let (element, shape) = storage(item.data_type())
-                .map_err(|_| refused(field, path, "its lists hold neither numbers nor vectors of one width"))?;
+            let (element, shape) = storage(item.data_type()).map_err(|_| {
+                refused(field, path, "its lists hold neither numbers nor vectors of one width")
+            })?;
             (RaggedKind::List, element, shape)
         }
         _ => return Ok(None),
@@ -219,7 +220,9 @@ pub fn ragged_column(array: &dyn Array, field: &Field, path: &Path) -> Result<Ra
         DataType::LargeUtf8 => {
             bytes(array.as_string::<i64>()).map(|(starts, values)| Runs::Long(starts, values))
         }
-        DataType::Binary => bytes(array.as_binary::<i32>()).map(|(starts, values)| Runs::Short(starts, values)),
+        DataType::Binary => {
+            bytes(array.as_binary::<i32>()).map(|(starts, values)| Runs::Short(starts, values))
+        }
         DataType::LargeBinary => {
             bytes(array.as_binary::<i64>()).map(|(starts, values)| Runs::Long(starts, values))
         }
@@ -245,8 +248,7 @@ fn used<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Range<usize> {
 
 fn list<O: OffsetSizeTrait>(array: &GenericListArray<O>) -> Result<(ScalarBuffer<O>, Buffer), Fault> {
     let used = used(array.offsets());
-    let window =
-        Window { data: &array.values().to_data(), start: used.start, len: used.len(), per_row: 1 };
+    let window = Window { data: &array.values().to_data(), start: used.start, len: used.len(), per_row: 1 };
     let values = leaf_values(&window).map_err(|fault| match fault {
         // A null item is reported by the row that holds it.
         Fault::Null { row: item } => {
@@ -258,9 +260,7 @@ fn list<O: OffsetSizeTrait>(array: &GenericListArray<O>) -> Result<(ScalarBuffer
     Ok((array.offsets().inner().clone(), values))
 }
 
-fn bytes<T: ByteArrayType>(
-    array: &GenericByteArray<T>,
-) -> Result<(ScalarBuffer<T::Offset>, Buffer), Fault> {
+fn bytes<T: ByteArrayType>(array: &GenericByteArray<T>) -> Result<(ScalarBuffer<T::Offset>, Buffer), Fault> {
     let used = used(array.offsets());
     if used.end > array.values().len() {
         return Err(Fault::Short);

@@ -11,9 +11,7 @@ use arrow_array::{
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
-use nexa_records::{
-    Element, RaggedColumn, RaggedKind, RecordError, Shard, ragged_column, ragged_spec,
-};
+use nexa_records::{Element, RaggedColumn, RaggedKind, RecordError, Shard, ragged_column, ragged_spec};
 use proptest::prelude::*;
 
 use crate::written::{Folder, one, vectors};
@@ -55,7 +53,8 @@ fn text_and_bytes_of_every_layout_give_the_same_rows() {
 #[test]
 fn text_of_every_layout_survives_a_file() {
     let folder = Folder::new();
-    let views: ArrayRef = Arc::new(StringViewArray::from(vec!["b", "a text that is longer than twelve bytes"]));
+    let views: ArrayRef =
+        Arc::new(StringViewArray::from(vec!["b", "a text that is longer than twelve bytes"]));
     for array in [views, Arc::new(LargeStringArray::from(vec!["b", "c"]))] {
         let shard = Shard::open(&folder.shard(&[one(field(&array), Arc::clone(&array))])).unwrap();
         let batch = shard.batch(0).unwrap();
