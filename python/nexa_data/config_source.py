@@ -205,7 +205,7 @@ def _known_keys(model: type[BaseModel], keys: _Keys) -> list[str]:
         inner = _model_of(info.annotation) if info else None
         if inner is None:
             return []
-        if get_origin(info.annotation) is dict:
+        if info is not None and get_origin(info.annotation) is dict:
             # The next key is one of the user's own: a column's name.
             next(inside, None)
         model = inner

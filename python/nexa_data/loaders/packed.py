@@ -34,11 +34,17 @@ class PackedSampler(ShardSampler):
         self._packed = dataset
         self._cut()
 
-    def _rows(self) -> _core.PackedEpoch:
-        return self._packed.epoch(EpochOrder(len(self._packed), self.seed, self.epoch, self.shuffle))
+    def __len__(self) -> int:
+        # Whoever asks after an epoch's end means the next one, which has rows of its own.
+        if self._started and self._consumed >= self._end():
+            return replace(self.plan, records=self._rows(self.epoch + 1).rows).batches()
+        return super().__len__()
+
+    def _rows(self, epoch: int) -> _core.PackedEpoch:
+        return self._packed.epoch(EpochOrder(len(self._packed), self.seed, epoch, self.shuffle))
 
     def _cut(self) -> None:
-        self.plan = replace(self.plan, records=self._rows().rows)
+        self.plan = replace(self.plan, records=self._rows(self.epoch).rows)
 
     def _next_epoch(self) -> None:
         super()._next_epoch()
@@ -63,7 +69,7 @@ class PackedSampler(ShardSampler):
         }
 
     def _place(self) -> dict[str, int]:
-        rows = self._rows()
+        rows = self._rows(self.epoch)
         window, row = rows.place(self._consumed) if rows.rows else (0, 0)
         return {"window": window, "row": row}
 
