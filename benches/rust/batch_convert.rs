@@ -67,7 +67,7 @@ fn open(folder: &Path, case: &Case) -> Result<Assembler, BatchError> {
     let Ok(target) = case.target.parse() else { unreachable!("the case names a type") };
     let conversion = Some(Conversion { target, scale: case.scale, shift: 0.0 });
     let forms = Forms::new(&store, &HashMap::from([("x".into(), Form { conversion, padding: None })]))?;
-    Ok(Assembler::new(Arc::new(store), forms, 256 << 20))
+    Ok(Assembler::with_forms(Arc::new(store), forms, 256 << 20))
 }
 
 fn convert(criterion: &mut Criterion) {

@@ -7,9 +7,8 @@ use nexa_io::{Alignment, BufferPool, PooledBuf};
 use nexa_records::FixedColumn;
 
 use crate::borrow::borrow;
-use crate::gather::{Place, gather};
-use crate::ragged::RaggedPlace;
-use crate::store::OpenShard;
+use crate::gather::gather;
+use crate::store::{Held, OpenShard};
 use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Store};
 
 /// Which records a batch holds, in which order.
@@ -102,8 +101,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Make an assembler that keeps at most `max_idle_bytes` of buffers for reuse.
-    pub fn new(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
+    /// Make an assembler of columns as they are stored, that keeps at most `max_idle_bytes` of buffers for reuse.
+    pub fn new(store: Arc<Store>, max_idle_bytes: usize) -> Self {
+        let forms = Forms::stored(&store);
+        Self::with_forms(store, forms, max_idle_bytes)
+    }
+
+    /// Make an assembler of columns in these forms.
+    pub fn with_forms(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
         Self { store, forms: Arc::new(forms), pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
     }
 
@@ -144,21 +149,20 @@ impl Assembler {
         }
         let mut records = Vec::with_capacity(len);
         rows.fill(&mut records);
-        let places = self.find(&records, OpenShard::place)?;
-        let columns = self.fixed(&places, records.first().copied())?;
-        let ragged = if self.forms.ragged.is_empty() { Vec::new() } else { self.ragged(&records)? };
+        let found = self.locate(records)?;
+        let held = self.store.hold(&found)?;
+        let columns = self.fixed(&found, &held)?;
+        let ragged = if self.forms.ragged.is_empty() { Vec::new() } else { self.ragged(&found, &held)? };
         Ok(BatchBuffers { rows: len, columns, ragged })
     }
 
-    fn fixed(&self, places: &[Place<'_>], first: Option<u64>) -> Result<Vec<Memory>, BatchError> {
-        let plans = &self.forms.fixed;
+    fn fixed(&self, found: &[(usize, usize)], held: &Held<'_>) -> Result<Vec<Memory>, BatchError> {
+        let (plans, places) = (&self.forms.fixed, places(found, held, OpenShard::place)?);
         if self.store.is_private()
-            && let Some(first) = first
+            && let Some(&(shard, _)) = found.first()
+            && let Some(columns) = borrow(plans, &places, held.shard(shard)?.addresses())
         {
-            let shard = self.store.shard(self.store.locate(first).0)?;
-            if let Some(columns) = borrow(plans, places, shard.addresses()) {
-                return Ok(columns);
-            }
+            return Ok(columns);
         }
         let buffers = plans.iter().map(|plan| {
             let bytes =
@@ -167,41 +171,40 @@ impl Assembler {
         });
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
-        gather(places, plans, &mut targets);
+        gather(&places, plans, &mut targets);
         Ok(columns.into_iter().map(Memory::Own).collect())
     }
 
-    fn ragged(&self, records: &[u64]) -> Result<Vec<RaggedBatch>, BatchError> {
-        let places = self.ragged_places(records)?;
+    fn ragged(&self, found: &[(usize, usize)], held: &Held<'_>) -> Result<Vec<RaggedBatch>, BatchError> {
+        let places = places(found, held, OpenShard::ragged_place)?;
+        let record = |row: usize| self.store.record(found[row]);
         let plans = self.forms.ragged.iter().enumerate();
-        plans.map(|(column, plan)| plan.assemble(column, &places, records, &self.pool)).collect()
+        plans.map(|(column, plan)| plan.assemble(column, &places, record, &self.pool)).collect()
     }
 
-    /// Find the place of each record's lists, text and bytes.
-    pub(crate) fn ragged_places(&self, records: &[u64]) -> Result<Vec<RaggedPlace<'_>>, BatchError> {
-        self.find(records, OpenShard::ragged_place)
-    }
-
-    /// Find the place of each record.
-    fn find<'a, P>(
-        &'a self,
-        records: &[u64],
-        place: impl Fn(&'a OpenShard, usize) -> P,
-    ) -> Result<Vec<P>, BatchError> {
-        let mut places = Vec::with_capacity(records.len());
-        let mut last: Option<(usize, &OpenShard)> = None;
-        for &record in records {
-            if record >= self.store.len() {
-                return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
-            }
-            let (number, row) = self.store.locate(record);
-            let shard = match last {
-                Some((same, shard)) if same == number => shard,
-                _ => self.store.shard(number)?,
-            };
-            last = Some((number, shard));
-            places.push(place(shard, row));
+    /// Find shard and row of each record.
+    pub(crate) fn locate(&self, records: Vec<u64>) -> Result<Vec<(usize, usize)>, BatchError> {
+        match records.iter().find(|&&record| record >= self.store.len()) {
+            Some(&record) => Err(BatchError::OutOfRange { index: record, len: self.store.len() }),
+            None => Ok(records.into_iter().map(|record| self.store.locate(record)).collect()),
         }
-        Ok(places)
     }
+}
+
+/// Find the memory of each row; shards that no batch has needed before are opened.
+pub(crate) fn places<'a, P>(
+    found: &[(usize, usize)],
+    held: &'a Held<'_>,
+    place: impl Fn(&'a OpenShard, usize) -> P,
+) -> Result<Vec<P>, BatchError> {
+    let mut last: Option<(usize, &OpenShard)> = None;
+    let place = |&(number, row): &(usize, usize)| {
+        let shard = match last {
+            Some((same, shard)) if same == number => shard,
+            _ => held.shard(number)?,
+        };
+        last = Some((number, shard));
+        Ok(place(shard, row))
+    };
+    found.iter().map(place).collect()
 }

@@ -49,24 +49,17 @@ impl FixedPlan {
         let row_bytes = (spec.row_bytes / spec.element.bytes())
             .checked_mul(target.bytes())
             .ok_or(BatchError::TooLarge { what: "a row" })?;
-        Ok(Self {
-            name: spec.name.clone(),
-            target,
-            row_shape: spec.row_shape.clone(),
-            row_bytes,
-            stored_bytes: spec.row_bytes,
-            convert,
-        })
+        Ok(Self { target, row_bytes, convert, ..Self::stored(spec) })
     }
 
-    #[cfg(test)]
-    pub(crate) fn plain(width: usize) -> Self {
+    /// The plan of a column that stays as it is stored.
+    pub(crate) fn stored(spec: &ColumnSpec) -> Self {
         Self {
-            name: String::new(),
-            target: Target::Stored(nexa_records::Element::U8),
-            row_shape: vec![width],
-            row_bytes: width,
-            stored_bytes: width,
+            name: spec.name.clone(),
+            target: Target::Stored(spec.element),
+            row_shape: spec.row_shape.clone(),
+            row_bytes: spec.row_bytes,
+            stored_bytes: spec.row_bytes,
             convert: None,
         }
     }
@@ -82,6 +75,15 @@ pub struct Forms {
 }
 
 impl Forms {
+    /// Leave every column as it is stored.
+    #[must_use]
+    pub fn stored(store: &Store) -> Self {
+        Self {
+            fixed: store.columns().iter().map(FixedPlan::stored).collect(),
+            ragged: store.ragged().iter().map(RaggedPlan::stored).collect(),
+        }
+    }
+
     /// Decide what becomes of each column; columns that `wanted` doesn't name stay as they are stored.
     ///
     /// # Errors

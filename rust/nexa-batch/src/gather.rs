@@ -104,6 +104,12 @@ mod tests {
         nexa_records::fixed_column(&array, &field, "x".as_ref()).unwrap()
     }
 
+    fn stored(width: usize) -> FixedPlan {
+        let width = i32::try_from(width).unwrap();
+        let field = Field::new("x", DataType::FixedSizeBinary(width), false);
+        FixedPlan::stored(&nexa_records::column_spec(&field, "x".as_ref()).unwrap())
+    }
+
     proptest! {
         #[test]
         fn each_row_stands_where_it_was_asked_for(
@@ -115,7 +121,7 @@ mod tests {
             let places: Vec<Place<'_>> = picks.iter().map(|&(chunk, row)| (&chunks[chunk][..], row)).collect();
             let mut buffers: Vec<Vec<u8>> = widths.iter().map(|width| vec![0; width * places.len()]).collect();
             let mut targets: Vec<&mut [u8]> = buffers.iter_mut().map(|buffer| &mut buffer[..]).collect();
-            let plans: Vec<FixedPlan> = widths.iter().map(|&width| FixedPlan::plain(width)).collect();
+            let plans: Vec<FixedPlan> = widths.iter().map(|&width| stored(width)).collect();
             gather(&places, &plans, &mut targets);
             for (number, buffer) in buffers.iter().enumerate() {
                 let expected: Vec<u8> =

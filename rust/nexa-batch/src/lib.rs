@@ -20,6 +20,7 @@ mod order;
 mod pack;
 mod packed;
 mod ragged;
+mod specs;
 mod store;
 mod ticket;
 

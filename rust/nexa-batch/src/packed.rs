@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nexa_io::{BufferPool, PooledBuf};
 use nexa_records::Element;
 
+use crate::assembler::places;
 use crate::convert::Target;
 use crate::pack::{PackedRows, Piece, pack};
 use crate::ragged::{RaggedPlace, RaggedPlan, fill, lengths, pattern};
+use crate::store::OpenShard;
 use crate::{Assembler, BatchError, Memory, Order};
 
 /// How sequences are packed.
@@ -116,7 +118,9 @@ impl PackedEpoch {
             ends.push(pieces.len());
             last = Some((number, window));
         }
-        let places = assembler.ragged_places(&records)?;
+        let found = assembler.locate(records)?;
+        let held = assembler.store().hold(&found)?;
+        let places = places(&found, &held, OpenShard::ragged_place)?;
         Filling { plan, shared: &self.shared, places: &places, pieces: &pieces, ends: &ends }
             .write(assembler.pool())
     }
@@ -147,7 +151,9 @@ impl Shared {
         let len = (self.order.len() - start).min(self.packing.window as u64);
         let mut records = Vec::with_capacity(self.packing.window);
         self.order.fill(start, usize::try_from(len).unwrap_or(usize::MAX), &mut records);
-        let places = assembler.ragged_places(&records)?;
+        let found = assembler.locate(records.clone())?;
+        let held = assembler.store().hold(&found)?;
+        let places = places(&found, &held, OpenShard::ragged_place)?;
         let rows = pack(&lengths(0, &places), self.packing.length);
         Ok(Window { records, rows })
     }

@@ -58,6 +58,18 @@ pub struct RaggedPlan {
 }
 
 impl RaggedPlan {
+    /// The plan of a column that stays as it is stored.
+    pub(crate) fn stored(spec: &RaggedSpec) -> Self {
+        Self {
+            spec: spec.clone(),
+            target: Target::Stored(spec.element),
+            item_bytes: spec.item_bytes,
+            convert: None,
+            padding: None,
+            pattern: Vec::new(),
+        }
+    }
+
     pub(crate) fn new(
         spec: &RaggedSpec,
         conversion: Option<&Conversion>,
@@ -94,17 +106,17 @@ impl RaggedPlan {
         self.padding.is_some()
     }
 
-    /// Make column number `column` of a batch; `records` are the rows' numbers, for the error's message.
+    /// Make column number `column` of a batch; `record` gives a row's number in the split, for the error's message.
     pub(crate) fn assemble(
         &self,
         column: usize,
         places: &[RaggedPlace<'_>],
-        records: &[u64],
+        record: impl Fn(usize) -> u64,
         pool: &BufferPool,
     ) -> Result<RaggedBatch, BatchError> {
         let mut lengths = lengths(column, places);
         let width = match &self.padding {
-            Some(padding) => Some(self.width(padding, &mut lengths, records)?),
+            Some(padding) => Some(self.width(padding, &mut lengths, record)?),
             None => None,
         };
         let items = width.unwrap_or_else(|| lengths.iter().sum());
@@ -123,7 +135,12 @@ impl RaggedPlan {
     }
 
     /// Choose the width, and cut the lengths to it.
-    fn width(&self, padding: &Padding, lengths: &mut [usize], records: &[u64]) -> Result<usize, BatchError> {
+    fn width(
+        &self,
+        padding: &Padding,
+        lengths: &mut [usize],
+        record: impl Fn(usize) -> u64,
+    ) -> Result<usize, BatchError> {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let Some(&most) = padding.widths.last() else { return Ok(longest) };
         if let Some(&width) = padding.widths.iter().find(|&&width| width >= longest) {
@@ -133,7 +150,7 @@ impl RaggedPlan {
             let row = lengths.iter().position(|&length| length > most).unwrap_or(0);
             return Err(BatchError::TooLong {
                 column: self.spec.name.clone(),
-                record: records.get(row).copied().unwrap_or(0),
+                record: record(row),
                 items: lengths[row],
                 most,
             });

@@ -1,17 +1,22 @@
 //! Record → bytes: columns over shards that are opened when first touched.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZero;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use lru::LruCache;
 use nexa_records::{
-    Access, ColumnSpec, FixedColumn, RaggedColumn, RaggedSpec, RecordError, Shard, column_spec, fixed_column,
-    ragged_column, ragged_spec,
+    Access, ColumnSpec, FixedColumn, RaggedColumn, RaggedSpec, RecordError, Shard, fixed_column,
+    ragged_column,
 };
 
 use crate::BatchError;
 use crate::gather::Place;
 use crate::ragged::RaggedPlace;
+use crate::specs::Specs;
 
 /// A shard of a split: where it is, and how many records the catalog says it has.
 #[derive(Debug, Clone)]
@@ -22,10 +27,14 @@ pub struct ShardSpec {
     pub records: u64,
 }
 
+/// Shards that stay open at most. A process may have some 65,000 mappings (`vm.max_map_count`), and has other stores too.
+const MOST_OPEN: usize = 16_384;
+
 /// The records of one split, numbered through its shards in their order.
 #[derive(Debug)]
 pub struct Store {
-    shards: Vec<LazyShard>,
+    shards: Vec<ShardSpec>,
+    open: Opened,
     /// First record of each shard, and the number of records at the end.
     starts: Vec<u64>,
     /// Records of every shard but the last, if they agree: then a division finds the shard.
@@ -34,17 +43,30 @@ pub struct Store {
     access: Access,
 }
 
-/// What a store's columns look like, in the order in which they were asked for.
-#[derive(Debug, Default)]
-struct Specs {
-    fixed: Vec<ColumnSpec>,
-    ragged: Vec<RaggedSpec>,
+/// The shards that are open.
+#[derive(Debug)]
+enum Opened {
+    /// Each from its first use on: few enough.
+    Kept(Vec<OnceLock<OpenShard>>),
+    /// Those that were used last.
+    Recent(Mutex<LruCache<usize, Arc<OpenShard>>>),
 }
 
+/// Keeps the shards of one batch open while it is assembled.
 #[derive(Debug)]
-struct LazyShard {
-    spec: ShardSpec,
-    open: OnceLock<Arc<OpenShard>>,
+pub(crate) struct Held<'a> {
+    store: &'a Store,
+    /// Where not all shards stay open: those that this batch needs.
+    recent: HashMap<usize, Arc<OpenShard>>,
+}
+
+impl Held<'_> {
+    pub(crate) fn shard(&self, shard: usize) -> Result<&OpenShard, BatchError> {
+        match &self.store.open {
+            Opened::Kept(shards) => self.store.kept(shard, &shards[shard]),
+            Opened::Recent(_) => Ok(&self.recent[&shard]),
+        }
+    }
 }
 
 /// A shard's columns in memory: `chunks[chunk][column]`, and the same of lists, text and bytes.
@@ -93,11 +115,23 @@ impl Store {
         Self::open_as(shards, columns, Access::Shared)
     }
 
-    /// Open a split as [`Store::open`] does, in memory of which parts may be handed out ([`Access::Private`]).
+    /// As [`open`](Self::open), in memory of which parts may be handed out ([`Access::Private`]).
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`open`](Self::open).
     pub fn open_as(shards: Vec<ShardSpec>, columns: &[String], access: Access) -> Result<Self, BatchError> {
+        Ok(Self { access, ..Self::open_bounded(shards, columns, MOST_OPEN)? })
+    }
+
+    /// As [`open`](Self::open), with another bound on the shards that are open at a time (while no batch needs more).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_bounded(
+        shards: Vec<ShardSpec>,
+        columns: &[String],
+        most_open: usize,
+    ) -> Result<Self, BatchError> {
         let shards: Vec<_> = shards.into_iter().filter(|spec| spec.records > 0).collect();
         let mut starts = Vec::with_capacity(shards.len() + 1);
         let mut total = 0_u64;
@@ -114,8 +148,11 @@ impl Store {
             Some(first) => Specs::of(&Shard::open(&first.path)?, columns)?,
             None => Specs::default(),
         };
-        let shards = shards.into_iter().map(|spec| LazyShard { spec, open: OnceLock::new() }).collect();
-        Ok(Self { shards, starts, uniform, specs, access })
+        let open = match NonZero::new(most_open) {
+            Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
+            _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
+        };
+        Ok(Self { shards, open, starts, uniform, specs, access: Access::Shared })
     }
 
     /// Records in the split.
@@ -151,7 +188,8 @@ impl Store {
         if self.specs.ragged.is_empty() || self.shards.is_empty() {
             return Ok(Vec::new());
         }
-        let first = self.shard(0)?;
+        let held = self.hold(&[(0, 0)])?;
+        let first = held.shard(0)?;
         let rows = first.starts.last().copied().unwrap_or(0).max(1);
         let bytes = |column: usize| {
             first.ragged.iter().map(|columns| columns[column].total_bytes()).sum::<usize>().div_ceil(rows)
@@ -171,15 +209,46 @@ impl Store {
         (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
-    /// The opened shard number `shard`.
-    pub(crate) fn shard(&self, shard: usize) -> Result<&Arc<OpenShard>, BatchError> {
-        let lazy = &self.shards[shard];
-        if let Some(open) = lazy.open.get() {
+    /// Number of the record in `row` of a shard.
+    pub(crate) fn record(&self, (shard, row): (usize, usize)) -> u64 {
+        self.starts[shard] + row as u64
+    }
+
+    /// Keep open the shards of these places.
+    pub(crate) fn hold(&self, places: &[(usize, usize)]) -> Result<Held<'_>, BatchError> {
+        let mut recent = HashMap::new();
+        if let Opened::Recent(cache) = &self.open {
+            for &(shard, _) in places {
+                if let Entry::Vacant(vacant) = recent.entry(shard) {
+                    vacant.insert(self.recent(shard, cache)?);
+                }
+            }
+        }
+        Ok(Held { store: self, recent })
+    }
+
+    fn kept<'a>(&self, shard: usize, open: &'a OnceLock<OpenShard>) -> Result<&'a OpenShard, BatchError> {
+        if let Some(open) = open.get() {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let open = Arc::new(OpenShard::open(&lazy.spec, &self.specs, self.access)?);
-        Ok(lazy.open.get_or_init(|| open))
+        let found = OpenShard::open(&self.shards[shard], &self.specs, self.access)?;
+        Ok(open.get_or_init(|| found))
+    }
+
+    fn recent(
+        &self,
+        shard: usize,
+        cache: &Mutex<LruCache<usize, Arc<OpenShard>>>,
+    ) -> Result<Arc<OpenShard>, BatchError> {
+        let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = lock().get(&shard) {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.specs, self.access)?);
+        let old = lock().push(shard, Arc::clone(&open));
+        drop(old); // unmapped outside of the lock
+        Ok(open)
     }
 }
 
@@ -187,56 +256,6 @@ fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
     let (last, others) = shards.split_last()?;
     let each = others.first().unwrap_or(last).records;
     (others.iter().all(|spec| spec.records == each) && last.records <= each).then(|| Divisor::new(each))
-}
-
-impl Specs {
-    fn of(shard: &Shard, columns: &[String]) -> Result<Self, BatchError> {
-        let schema = shard.schema();
-        let mut specs = Self::default();
-        for name in columns {
-            let field = schema.field(shard.column_index(name)?);
-            match ragged_spec(field, shard.path())? {
-                Some(spec) => specs.ragged.push(spec),
-                None => specs.fixed.push(column_spec(field, shard.path())?),
-            }
-        }
-        Ok(specs)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let fixed = self.fixed.iter().map(|spec| spec.name.clone());
-        fixed.chain(self.ragged.iter().map(|spec| spec.name.clone())).collect()
-    }
-
-    /// Check that another shard's columns look the same.
-    fn check(&self, found: &Self, path: &Path) -> Result<(), BatchError> {
-        for (expected, found) in self.described().into_iter().zip(found.described()) {
-            if found != expected {
-                return Err(BatchError::Disagreement {
-                    path: path.to_path_buf(),
-                    column: expected.0,
-                    expected: expected.1,
-                    found: found.1,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Name and description of each column, in the order of the names.
-    fn described(&self) -> Vec<(String, String)> {
-        let fixed = self
-            .fixed
-            .iter()
-            .map(|spec| (spec.name.clone(), format!("{}{:?}", spec.element.name(), spec.row_shape)));
-        let ragged = self.ragged.iter().map(|spec| {
-            let items = format!("{} of {}{:?}", spec.kind.name(), spec.element.name(), spec.item_shape);
-            (spec.name.clone(), items)
-        });
-        let mut all: Vec<_> = fixed.chain(ragged).collect();
-        all.sort_unstable();
-        all
-    }
 }
 
 impl OpenShard {

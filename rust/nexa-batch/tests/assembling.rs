@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use nexa_batch::{Assembler, BatchError, Forms, Order, Rows, ShardSpec, Store, Ticket};
+use nexa_batch::{Assembler, BatchError, Order, Rows, ShardSpec, Store, Ticket};
 use nexa_records::{Element, WriteColumn, write_shard};
 use proptest::prelude::*;
 
@@ -38,12 +37,7 @@ fn shards(folder: &Path, sizes: &[u64]) -> Vec<ShardSpec> {
 
 fn assembler(folder: &Path, sizes: &[u64]) -> Assembler {
     let columns = ["features".to_owned(), "label".to_owned()];
-    over(Store::open(shards(folder, sizes), &columns).unwrap())
-}
-
-fn over(store: Store) -> Assembler {
-    let forms = Forms::new(&store, &HashMap::new()).unwrap();
-    Assembler::new(Arc::new(store), forms, 1 << 20)
+    Assembler::new(Arc::new(Store::open(shards(folder, sizes), &columns).unwrap()), 1 << 20)
 }
 
 fn labels(bytes: &[u8]) -> Vec<u64> {
@@ -60,6 +54,26 @@ fn listed_records_come_in_their_order_from_several_shards() {
     let batch = assembler(folder.path(), &[3, 0, 5, 1]).assemble(&Rows::Listed(vec![8, 0, 3, 3, 7])).unwrap();
     assert_eq!(labels(&batch.columns[1]), [8, 0, 3, 3, 7]);
     assert_eq!(features(&batch.columns[0]), [16., 17., 0., 1., 6., 7., 6., 7., 14., 15.]);
+}
+
+#[test]
+fn a_split_of_more_shards_than_may_be_open_is_served_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = ["label".to_owned()];
+    let store = Store::open_bounded(shards(folder.path(), &[2; 20]), &columns, 3).unwrap();
+    let assembler = Assembler::new(Arc::new(store), 1 << 20);
+    for epoch in 0..3 {
+        let order = Order::shuffled(40, 1, epoch);
+        let mut seen: Vec<u64> = (0..40)
+            .step_by(8)
+            .flat_map(|start| {
+                let rows = Rows::Ordered { order: order.clone(), start, len: 8 };
+                labels(&assembler.assemble(&rows).unwrap().columns[0])
+            })
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..40).collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -83,7 +97,7 @@ fn a_shard_with_other_records_than_the_catalog_says_is_refused_when_it_is_touche
     let mut specs = shards(folder.path(), &[2, 2]);
     specs[1].records = 3;
     let store = Store::open(specs, &["label".to_owned()]).unwrap();
-    let assembler = over(store);
+    let assembler = Assembler::new(Arc::new(store), 0);
     assert!(assembler.assemble(&Rows::Listed(vec![0, 1])).is_ok());
     let error = assembler.assemble(&Rows::Listed(vec![2])).unwrap_err();
     assert!(error.to_string().contains("1.arrow"), "{error}");
@@ -98,7 +112,7 @@ fn shards_that_disagree_about_a_column_are_refused() {
     write_shard(&path, &[column], 1).unwrap();
     specs.push(ShardSpec { path, records: 1 });
     let store = Store::open(specs, &["label".to_owned()]).unwrap();
-    let error = over(store).assemble(&Rows::Listed(vec![2])).unwrap_err();
+    let error = Assembler::new(Arc::new(store), 0).assemble(&Rows::Listed(vec![2])).unwrap_err();
     assert!(matches!(error, BatchError::Disagreement { .. }), "{error}");
 }
 

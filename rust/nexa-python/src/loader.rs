@@ -108,7 +108,7 @@ impl Assembler {
         let inner = crate::door::long_work(py, None, |_| {
             let store = Store::open_as(shards, &columns, access)?;
             let forms = Forms::new(&store, &wanted)?;
-            Ok::<_, BatchError>(nexa_batch::Assembler::new(Arc::new(store), forms, max_idle_bytes))
+            Ok::<_, BatchError>(nexa_batch::Assembler::with_forms(Arc::new(store), forms, max_idle_bytes))
         })?;
         Ok(Self { inner })
     }
