@@ -106,7 +106,7 @@ def stores(draw: st.DrawFn) -> tuple[list[int], int, list[str], list[int], int]:
     return sizes, draw(st.integers(1, 12)), columns, records, draw(st.integers(0, 1000))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(stores())
 def test_a_batch_holds_the_rows_that_pyarrow_reads(
     drawn: tuple[list[int], int, list[str], list[int], int],
@@ -121,7 +121,7 @@ def test_a_batch_holds_the_rows_that_pyarrow_reads(
             assert plain(batch[column]) == [naive[record] for record in records], column
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     drawn=stores(),
     column=st.sampled_from(sorted(LISTS)),
@@ -151,7 +151,7 @@ def test_a_padded_batch_holds_the_same_items_and_says_where(
             assert torch.all(values[row, len(expected) :] == 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     drawn=stores(),
     column=st.sampled_from(sorted(set(FIXED) - {"uint64", "int64"})),

@@ -75,9 +75,9 @@ def tokens(batches: list[list[list[int]]]) -> list[int]:
     return [token for batch in batches for row in batch for token in row if token]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
-    length=st.integers(1, 70),
+    length=st.integers(5, 70),
     lookahead=st.integers(1, 80),
     world=st.integers(1, 3),
     batch=st.integers(1, 9),
@@ -91,16 +91,17 @@ def test_every_token_of_an_epoch_comes_once_over_all_ranks(
     for rank in range(world):
         each = loader(folder, length, lookahead, (batch, world, rank, "keep"))
         each.set_epoch(epoch)
+        expected = len(each)
         batches = seen(each)
-        assert len(batches) == len(each)
+        assert len(batches) == expected
         rows += [tuple(row) for made in batches for row in made]
     # A rank for which the last batch has no row gets one of them again.
     found = sorted(token for row in set(rows) for token in row if token)
-    total = sum(len(record["tokens"].values) for record in (each.dataset[at] for at in range(RECORDS)))
+    total = sum(len(record["tokens"]) for record in (each.dataset[at] for at in range(RECORDS)))
     assert found == list(range(1, total + 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     length=st.integers(5, 70),
     lookahead=st.integers(1, 80),
@@ -126,7 +127,7 @@ def test_resuming_packed_rows_is_as_if_nothing_had_stopped(
     assert found[: len(wanted)] == wanted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     before=st.tuples(st.integers(3, 7), st.integers(1, 3)),
     after=st.tuples(st.integers(3, 7), st.integers(1, 3)),
