@@ -1,6 +1,6 @@
 //! Rows → one buffer a column.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
@@ -50,11 +50,11 @@ impl Rows {
         self.len() == 0
     }
 
-    /// Write the numbers of all records to `found`.
-    fn fill(&self, found: &mut Vec<u64>) {
+    /// Append the numbers of some of the records to `found`.
+    fn fill(&self, range: Range<usize>, found: &mut Vec<u64>) {
         match self {
-            Self::Ordered { order, start, len } => order.fill(*start, *len, found),
-            Self::Listed(records) => found.extend_from_slice(records),
+            Self::Ordered { order, start, .. } => order.fill(start + range.start as u64, range.len(), found),
+            Self::Listed(records) => found.extend_from_slice(&records[range]),
             // A row is pieces of several records.
             Self::Packed { .. } => {}
         }
@@ -147,32 +147,53 @@ impl Assembler {
             let columns = epoch.assemble(self, *start, *len)?;
             return Ok(BatchBuffers { rows: *len, columns, ragged: Vec::new() });
         }
-        let mut records = Vec::with_capacity(len);
-        rows.fill(&mut records);
-        let found = self.locate(records)?;
-        let held = self.store.hold(&found)?;
-        let columns = self.fixed(&found, &held)?;
-        let ragged = if self.forms.ragged.is_empty() { Vec::new() } else { self.ragged(&found, &held)? };
+        let held = self.store.hold(|| self.locate(rows, 0..len))?;
+        let columns = self.fixed(rows, &held)?;
+        let ragged = if self.forms.ragged.is_empty() {
+            Vec::new()
+        } else {
+            self.ragged(&self.locate(rows, 0..len)?, &held)?
+        };
         Ok(BatchBuffers { rows: len, columns, ragged })
     }
 
-    fn fixed(&self, found: &[(usize, usize)], held: &Held<'_>) -> Result<Vec<Memory>, BatchError> {
-        let (plans, places) = (&self.forms.fixed, places(found, held, OpenShard::place)?);
+    fn fixed(&self, rows: &Rows, held: &Held<'_>) -> Result<Vec<Memory>, BatchError> {
+        let (plans, len) = (&self.forms.fixed, rows.len());
         if self.store.is_private()
-            && let Some(&(shard, _)) = found.first()
-            && let Some(columns) = borrow(plans, &places, held.shard(shard)?.addresses())
+            && let Some(columns) = self.borrowed(rows, held)?
         {
             return Ok(columns);
         }
         let buffers = plans.iter().map(|plan| {
-            let bytes =
-                plan.row_bytes.checked_mul(places.len()).ok_or(BatchError::TooLarge { what: "a batch" })?;
+            let bytes = plan.row_bytes.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
             Ok(self.pool.take(bytes)?)
         });
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
-        gather(&places, plans, &mut targets);
+        let (mut records, mut last) = (Vec::new(), None);
+        gather(len, plans, &mut targets, |range, places| {
+            records.clear();
+            rows.fill(range, &mut records);
+            for &record in &records {
+                let (number, row) = self.checked(record)?;
+                // Rows as stored mostly lie in the shard of the row before.
+                let shard: &OpenShard = match last {
+                    Some((same, shard)) if same == number => shard,
+                    _ => held.shard(number)?,
+                };
+                last = Some((number, shard));
+                places.push(shard.place(row));
+            }
+            Ok::<_, BatchError>(())
+        })?;
         Ok(columns.into_iter().map(Memory::Own).collect())
+    }
+
+    fn borrowed(&self, rows: &Rows, held: &Held<'_>) -> Result<Option<Vec<Memory>>, BatchError> {
+        let found = self.locate(rows, 0..rows.len())?;
+        let Some(&(first, _)) = found.first() else { return Ok(None) };
+        let places = places(&found, held, OpenShard::place)?;
+        Ok(borrow(&self.forms.fixed, &places, held.shard(first)?.addresses()))
     }
 
     fn ragged(&self, found: &[(usize, usize)], held: &Held<'_>) -> Result<Vec<RaggedBatch>, BatchError> {
@@ -182,12 +203,24 @@ impl Assembler {
         plans.map(|(column, plan)| plan.assemble(column, &places, record, &self.pool)).collect()
     }
 
+    /// Find shard and row of some of a batch's records.
+    fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
+        let mut records = Vec::with_capacity(range.len());
+        rows.fill(range, &mut records);
+        self.locate_all(&records)
+    }
+
     /// Find shard and row of each record.
-    pub(crate) fn locate(&self, records: Vec<u64>) -> Result<Vec<(usize, usize)>, BatchError> {
-        match records.iter().find(|&&record| record >= self.store.len()) {
-            Some(&record) => Err(BatchError::OutOfRange { index: record, len: self.store.len() }),
-            None => Ok(records.into_iter().map(|record| self.store.locate(record)).collect()),
+    pub(crate) fn locate_all(&self, records: &[u64]) -> Result<Vec<(usize, usize)>, BatchError> {
+        records.iter().map(|&record| self.checked(record)).collect()
+    }
+
+    #[inline]
+    fn checked(&self, record: u64) -> Result<(usize, usize), BatchError> {
+        if record < self.store.len() {
+            return Ok(self.store.locate(record));
         }
+        Err(BatchError::OutOfRange { index: record, len: self.store.len() })
     }
 }
 

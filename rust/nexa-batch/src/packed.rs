@@ -118,8 +118,8 @@ impl PackedEpoch {
             ends.push(pieces.len());
             last = Some((number, window));
         }
-        let found = assembler.locate(records)?;
-        let held = assembler.store().hold(&found)?;
+        let found = assembler.locate_all(&records)?;
+        let held = assembler.store().hold(|| Ok(found.clone()))?;
         let places = places(&found, &held, OpenShard::ragged_place)?;
         Filling { plan, shared: &self.shared, places: &places, pieces: &pieces, ends: &ends }
             .write(assembler.pool())
@@ -151,8 +151,8 @@ impl Shared {
         let len = (self.order.len() - start).min(self.packing.window as u64);
         let mut records = Vec::with_capacity(self.packing.window);
         self.order.fill(start, usize::try_from(len).unwrap_or(usize::MAX), &mut records);
-        let found = assembler.locate(records.clone())?;
-        let held = assembler.store().hold(&found)?;
+        let found = assembler.locate_all(&records)?;
+        let held = assembler.store().hold(|| Ok(found.clone()))?;
         let places = places(&found, &held, OpenShard::ragged_place)?;
         let rows = pack(&lengths(0, &places), self.packing.length);
         Ok(Window { records, rows })

@@ -188,7 +188,7 @@ impl Store {
         if self.specs.ragged.is_empty() || self.shards.is_empty() {
             return Ok(Vec::new());
         }
-        let held = self.hold(&[(0, 0)])?;
+        let held = self.hold(|| Ok(vec![(0, 0)]))?;
         let first = held.shard(0)?;
         let rows = first.starts.last().copied().unwrap_or(0).max(1);
         let bytes = |column: usize| {
@@ -214,11 +214,14 @@ impl Store {
         self.starts[shard] + row as u64
     }
 
-    /// Keep open the shards of these places.
-    pub(crate) fn hold(&self, places: &[(usize, usize)]) -> Result<Held<'_>, BatchError> {
+    /// Keep open the shards of some places, which are asked for only where not all shards stay open.
+    pub(crate) fn hold(
+        &self,
+        places: impl FnOnce() -> Result<Vec<(usize, usize)>, BatchError>,
+    ) -> Result<Held<'_>, BatchError> {
         let mut recent = HashMap::new();
         if let Opened::Recent(cache) = &self.open {
-            for &(shard, _) in places {
+            for (shard, _) in places()? {
                 if let Entry::Vacant(vacant) = recent.entry(shard) {
                     vacant.insert(self.recent(shard, cache)?);
                 }
