@@ -165,8 +165,8 @@ class PackedEpoch:
         *,
         length: int,
         window: int,
-        pad_id: float = 0.0,
-        ignore_index: float = -100.0,
+        pad_id: float,
+        ignore_index: float,
     ) -> PackedEpoch: ...
     @property
     def rows(self) -> int: ...

@@ -15,7 +15,7 @@ pub struct PackedEpoch {
 impl PackedEpoch {
     /// Packs each `window` positions of `order` into rows of `length`; the assembler has one column of lists.
     #[new]
-    #[pyo3(signature = (assembler, order, *, length, window, pad_id = 0.0, ignore_index = -100.0))]
+    #[pyo3(signature = (assembler, order, *, length, window, pad_id, ignore_index))]
     fn new(
         py: Python<'_>,
         assembler: &Assembler,
