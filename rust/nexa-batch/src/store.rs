@@ -41,6 +41,8 @@ pub struct Store {
     uniform: Option<Divisor>,
     specs: Specs,
     access: Access,
+    /// Whether shards are mapped with large pages: all of them fit into memory.
+    huge: bool,
 }
 
 /// The shards that are open.
@@ -152,7 +154,8 @@ impl Store {
             Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
             _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
         };
-        Ok(Self { shards, open, starts, uniform, specs, access: Access::Shared })
+        let huge = fits_memory(&shards, total);
+        Ok(Self { shards, open, starts, uniform, specs, access: Access::Shared, huge })
     }
 
     /// Records in the split.
@@ -235,8 +238,12 @@ impl Store {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let found = OpenShard::open(&self.shards[shard], &self.specs, self.access)?;
+        let found = self.open_shard(shard)?;
         Ok(open.get_or_init(|| found))
+    }
+
+    fn open_shard(&self, shard: usize) -> Result<OpenShard, BatchError> {
+        OpenShard::open(&self.shards[shard], &self.specs, self.access, self.huge)
     }
 
     fn recent(
@@ -248,11 +255,20 @@ impl Store {
         if let Some(open) = lock().get(&shard) {
             return Ok(Arc::clone(open));
         }
-        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.specs, self.access)?);
+        let open = Arc::new(self.open_shard(shard)?);
         let old = lock().push(shard, Arc::clone(&open));
         drop(old); // unmapped outside of the lock
         Ok(open)
     }
+}
+
+/// Say whether all shards take at most half of the memory that is left, as the first one's size tells.
+fn fits_memory(shards: &[ShardSpec], records: u64) -> bool {
+    let all = shards.first().and_then(|first| {
+        let bytes = std::fs::metadata(&first.path).ok()?.len();
+        (bytes / first.records.max(1)).max(1).checked_mul(records)
+    });
+    all.zip(nexa_io::available_memory()).is_some_and(|(all, left)| all <= left / 2)
 }
 
 fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
@@ -262,8 +278,8 @@ fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
 }
 
 impl OpenShard {
-    fn open(spec: &ShardSpec, specs: &Specs, access: Access) -> Result<Self, BatchError> {
-        let shard = Shard::open_as(&spec.path, access)?;
+    fn open(spec: &ShardSpec, specs: &Specs, access: Access, huge: bool) -> Result<Self, BatchError> {
+        let shard = Shard::open_as(&spec.path, access, huge)?;
         if shard.num_rows() != spec.records {
             return Err(RecordError::RowCount {
                 path: spec.path.clone(),
