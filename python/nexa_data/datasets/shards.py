@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 from nexa_data import _core
 from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.catalog import ShardCatalog
-from nexa_data.errors import CatalogError, ConfigError, RecordError
+from nexa_data.datasets.forms import BatchForms, ColumnForms, named, one_record
+from nexa_data.errors import CatalogError, ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.optional import needed
 
 with needed("torch", "ShardDataset"):
-    import torch
     from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ AUGMENTED = ("features", "label")
 """Columns that an augmentation takes and returns."""
 
 Batch = Any
-"""`(features, labels)` or a mapping of column to tensor."""
+"""`(features, labels)` or a mapping of column to tensor, to `Ragged`, or to a list of text."""
 
 
 class _Augment(Protocol):
@@ -132,9 +131,14 @@ class ShardDataset(Dataset[Any]):
         as_dict: Batches as a mapping of column to tensor instead of a tuple.
         augment: What is done to the features and labels of each batch of a request.
         hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
+        convert: Another type of numbers for some columns, as `data.batch.convert`.
+        ragged: Form of some columns of lists, as `data.batch.ragged`.
+        borrow: Hand out batches of records that lie together where they lie, without a copy. They may be written: a
+            page that is written is this process's own from then on, so that later batches show the change, and the
+            file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
 
     Raises:
-        ConfigError: `augment` is given, but not both columns that it wants.
+        ConfigError: `augment` is given, but not both columns that it wants; a column can't become what is asked.
         CatalogError: There is no such split.
         RecordError: A shard isn't Arrow, is cut short, or has no such column.
 
@@ -150,7 +154,7 @@ class ShardDataset(Dataset[Any]):
         ((4, 3), torch.int64)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a config may say of a batch)
         self,
         folder: Path | str,
         split: str,
@@ -159,12 +163,17 @@ class ShardDataset(Dataset[Any]):
         as_dict: bool = False,
         augment: _Augment | None = None,
         hold: Hold | None = None,
+        convert: Mapping[str, Any] | None = None,
+        ragged: Mapping[str, Any] | None = None,
+        borrow: bool = False,
     ) -> None:
         self.folder = Path(folder).resolve()
         self.split = split
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
+        self.forms = ColumnForms.of(convert, ragged, self.columns)
+        self.borrow = borrow
         self._hold = hold
         if augment is not None and not set(AUGMENTED) <= set(self.columns):
             raise ConfigError(
@@ -178,10 +187,20 @@ class ShardDataset(Dataset[Any]):
         self._open()
 
     def _open(self) -> None:
-        self._assembler = _core.Assembler(self._shards, list(self.columns))
-        self._forms = [
-            (_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns
-        ]
+        self._assembler = _core.Assembler(
+            self._shards, list(self.columns), **self.forms.native(), borrow=self.borrow
+        )
+        self._forms = BatchForms(self._assembler, self.columns, self.forms)
+        if not (self._forms.plain or self.as_dict):
+            raise ConfigError(
+                f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",
+                remedy="set data.batch.as to dict",
+            )
+        if self.augment is not None and self._forms.ragged & set(AUGMENTED):
+            raise ConfigError(
+                f"data.augmentations change tensors, and {' and '.join(self._forms.ragged & set(AUGMENTED))} are lists",
+                remedy="leave the augmentations out",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
@@ -219,7 +238,7 @@ class ShardDataset(Dataset[Any]):
                 self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
             )
         tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
-        return self._form([tensor[0] for tensor in tensors])
+        return self._form([one_record(tensor) for tensor in tensors])
 
     def _checked(self, index: int) -> int:
         n = len(self)
@@ -250,17 +269,17 @@ class ShardDataset(Dataset[Any]):
                 tensors[k] = tensor
         return self._form(tensors)
 
-    def _tensors(self, buffers: Sequence[_core.Buffer], rows: int) -> list[Tensor]:
-        return [
-            # An empty buffer has no memory that a tensor could share.
-            torch.frombuffer(buffer, dtype=dtype).view(rows, *shape)
-            if rows and math.prod(shape)
-            else torch.empty((rows, *shape), dtype=dtype)
-            for buffer, (dtype, shape) in zip(buffers, self._forms, strict=True)
-        ]
+    def _tensors(self, buffers: Sequence[Any], rows: int) -> list[Any]:
+        return self._forms.values(buffers, rows)
 
-    def _form(self, tensors: list[Tensor]) -> Batch:
-        return dict(zip(self.columns, tensors, strict=True)) if self.as_dict else tuple(tensors)
+    def _form(self, tensors: list[Any]) -> Batch:
+        if not self.as_dict:
+            return tuple(tensors)
+        return (
+            dict(zip(self.columns, tensors, strict=True))
+            if self._forms.plain
+            else named(self.columns, tensors)
+        )
 
 
 def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path, int]:
@@ -271,13 +290,3 @@ def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path
             f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again"
         )
     return path, records
-
-
-def _torch_dtype(column: str, element: str) -> torch.dtype:
-    dtype = getattr(torch, element, None)
-    if not isinstance(dtype, torch.dtype):
-        raise RecordError(
-            f"column {column!r} is of {element}, which torch {torch.__version__} doesn't have",
-            remedy="update torch, or write the shards with another type",
-        )
-    return dtype

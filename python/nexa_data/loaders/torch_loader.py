@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.shards import ShardDataset
+from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.shards import EpochOrder, ShardDataset
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
@@ -93,6 +95,7 @@ def build_loader(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> ShardLoader:
     """Return the loader of one split.
 
@@ -106,6 +109,7 @@ def build_loader(
         rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
         world_size: Number of ranks.
         shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+        borrow: Hand out batches that lie together in a shard without a copy, see `ShardDataset`; wants no shuffle.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
@@ -125,7 +129,9 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard)[split]
+    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[
+        split
+    ]
 
 
 def build_loaders(
@@ -135,6 +141,7 @@ def build_loaders(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> dict[str, ShardLoader]:
     """Return a loader for each split, all of one artifact; see `build_loader`."""
     config = load_config(config_path)
@@ -147,7 +154,7 @@ def build_loaders(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
     folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks) for split in wanted}
+    return {split: _loader(config, folder, hold, split, ranks, borrow=borrow) for split in wanted}
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
@@ -160,27 +167,44 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks) -> ShardLoader:
+def _loader(
+    config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, *, borrow: bool
+) -> ShardLoader:
     data, train = config.data, split == "train"
-    dataset = ShardDataset(
-        folder,
-        split,
-        columns=data.batch.columns or ("features", "label"),
-        as_dict=data.batch.as_ == "dict",
-        augment=batch_augmentor(config) if train else None,
-        hold=hold,
-    )
-    records = len(dataset)
-    batch = data.global_batch_size or data.batch_size * ranks.world_size
-    tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
-    sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
     shuffle = train and data.shuffle and data.order.mode == "full"
-    return ShardLoader(
-        dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=shuffle),
-        pin_memory=data.pin_memory and _has_device(),
-    )
+    batch = data.global_batch_size or data.batch_size * ranks.world_size
+
+    def cut(records: int) -> BatchPlan:
+        tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
+        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+
+    dataset: ShardDataset
+    sampler: ShardSampler
+    if data.batch.pack is None:
+        dataset = ShardDataset(
+            folder,
+            split,
+            columns=data.batch.columns or ("features", "label"),
+            as_dict=data.batch.as_ == "dict",
+            augment=batch_augmentor(config) if train else None,
+            hold=hold,
+            convert=data.batch.convert,
+            ragged=data.batch.ragged,
+            borrow=borrow,
+        )
+        kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
+        sampler = kind(dataset, cut(len(dataset)), seed=config.seed, shuffle=shuffle)
+    else:
+        if borrow or (train and data.augmentations):
+            raise ConfigError(
+                f"{config.origin}: packed rows are neither borrowed nor augmented",
+                remedy="leave borrow and data.augmentations out, or data.batch.pack",
+            )
+        dataset = packed = PackedDataset(folder, split, pack=data.batch.pack, hold=hold)
+        rows = packed.epoch(EpochOrder(len(packed), config.seed, 0, shuffle)).rows
+        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
+        sampler = packed_kind(packed, cut(rows), seed=config.seed, shuffle=shuffle)
+    return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
 
 
 def _has_device() -> bool:

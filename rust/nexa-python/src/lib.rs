@@ -14,6 +14,8 @@ mod door;
 mod errors;
 mod filter;
 mod loader;
+mod packed;
+mod ragged;
 mod shard;
 mod system;
 
@@ -33,6 +35,8 @@ mod _core {
     #[pymodule_export]
     use crate::loader::{Assembler, Order, Ticket};
     #[pymodule_export]
+    use crate::packed::PackedEpoch;
+    #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
     #[pymodule_export]
     use crate::system::{build_info, default_threads, exchange_paths, filesystem, probe, set_threads};
@@ -40,4 +44,8 @@ mod _core {
     /// Version of the order of an epoch that this build draws.
     #[pymodule_export]
     const ORDER_VERSION: u32 = nexa_batch::ORDER_VERSION;
+
+    /// Version of the packing of sequences that this build does.
+    #[pymodule_export]
+    const PACK_VERSION: u32 = nexa_batch::PACK_VERSION;
 }

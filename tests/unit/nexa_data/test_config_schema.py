@@ -77,6 +77,9 @@ GOOD: list[dict[str, Any]] = [
     {"dataset_name": "s", "label": {"column": "y", "kind": "float"}, "split": {"train": 1, "validation": 0, "test": 0}},
     {"dataset_name": "s", "checks": [{"max_nan_share": 0}], "filters": [{"label": {"allow": [1]}}]},
     {"dataset_name": "s", "augmentations": ["feature_dropout", {"gaussian_noise": {"std": 0.1}}]},
+    {"dataset_name": "s", "batch": {"convert": {"x": "float32", "y": {"dtype": "bfloat16", "scale": 2}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": "padded", "y": {"as": "padded", "to": [8, 16], "value": -100}}}},
+    {"dataset_name": "s", "batch": {"pack": {"column": "tokens", "length": 1024}}},
 ]  # fmt: skip
 
 BAD: list[dict[str, Any]] = [
@@ -87,6 +90,9 @@ BAD: list[dict[str, Any]] = [
     {"dataset_name": "s", "batch": {"as_": "dict"}},
     {"dataset_name": "s", "split": {"train": 2}},
     {"dataset_name": "s", "format": "xlsx"},
+    {"dataset_name": "s", "batch": {"convert": {"x": {"dtype": "float31"}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": {"to": 0}}}},
+    {"dataset_name": "s", "batch": {"pack": {"length": "long"}}},
     {"dataset_name": "s", "label": {"kind": "ordinal"}},
 ]
 
