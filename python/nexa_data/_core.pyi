@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -12,6 +12,7 @@ _Record = TypeVar("_Record")
 __all__ = [
     "MIXTURE_WINDOW",
     "ORDER_VERSION",
+    "PACK_VERSION",
     "Assembler",
     "Buffer",
     "CatalogLines",
@@ -21,6 +22,7 @@ __all__ = [
     "LabelFilter",
     "Mixture",
     "Order",
+    "PackedEpoch",
     "Selection",
     "Ticket",
     "build_info",
@@ -42,6 +44,10 @@ __all__ = [
 
 MIXTURE_WINDOW: Final[int]
 ORDER_VERSION: Final[int]
+PACK_VERSION: Final[int]
+
+# A Buffer, (values, offsets or mask, items or width) of lists, or a list of str or bytes.
+_Column: TypeAlias = Any
 
 _Finding: TypeAlias = dict[str, Any]
 
@@ -173,21 +179,44 @@ class Assembler:
         columns: Sequence[str],
         *,
         selection: Selection | None = None,
+        convert: Mapping[str, tuple[str, float, float]] = ...,
+        pad: Mapping[str, tuple[Sequence[int], float, bool]] = ...,
+        borrow: bool = False,
         max_idle_bytes: int = 268435456,
     ) -> Assembler: ...
     def __len__(self) -> int: ...
     @property
     def columns(self) -> list[tuple[str, str, list[int]]]: ...
     @property
+    def ragged(self) -> list[tuple[str, str, str, list[int], bool]]: ...
+    @property
     def record_bytes(self) -> int: ...
     def pool_stats(self) -> tuple[int, int, int]: ...
-    def take(self, records: Sequence[int]) -> tuple[Buffer, ...]: ...
-    def take_ordered(self, order: Order, start: int, rows: int) -> tuple[Buffer, ...]: ...
+    def take(self, records: Sequence[int]) -> tuple[_Column, ...]: ...
+    def take_ordered(self, order: Order, start: int, rows: int) -> tuple[_Column, ...]: ...
     def submit(self, order: Order, start: int, rows: int) -> Ticket: ...
+    def take_packed(self, epoch: PackedEpoch, start: int, rows: int) -> tuple[Buffer, ...]: ...
+    def submit_packed(self, epoch: PackedEpoch, start: int, rows: int) -> Ticket: ...
+
+@final
+class PackedEpoch:
+    def __new__(
+        cls,
+        assembler: Assembler,
+        order: Order,
+        *,
+        length: int,
+        window: int,
+        pad_id: float,
+        ignore_index: float,
+    ) -> PackedEpoch: ...
+    @property
+    def rows(self) -> int: ...
+    def place(self, row: int) -> tuple[int, int]: ...
 
 @final
 class Ticket:
-    def wait(self) -> tuple[Buffer, ...]: ...
+    def wait(self) -> tuple[_Column, ...]: ...
 
 def select_by_label(
     parts: Sequence[tuple[Sequence[tuple[_Path, int]], tuple[Sequence[int], bool] | None]], column: str

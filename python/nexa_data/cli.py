@@ -306,10 +306,15 @@ def schema() -> None:
 def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
     """Check a config without touching its data. With --json it is printed, all defaults filled in."""
     from nexa_data.augment import batch_augmentor
+    from nexa_data.filters.columns import parse_filters
     from nexa_data.pipeline import DataPipeline
 
     loaded = _load(config, changes)
-    DataPipeline(loaded)
+    if loaded.data.mixture is None:
+        DataPipeline(loaded)
+    else:
+        for source in loaded.data.mixture.sources:
+            parse_filters(source.filters)
     batch_augmentor(loaded)
     if as_json:
         show_json(loaded.model_dump(mode="json", by_alias=True))

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from nexa_data.config_columns import Converts, PackConfig, Raggeds  # noqa: TC001 (pydantic reads annotations)
 from nexa_data.config_order import MixtureConfig, MixtureSource, OptionalMixture, OrderConfig
 from nexa_data.config_section import Count as _Count
 from nexa_data.config_section import PathText as _Path
@@ -183,8 +184,27 @@ class BatchConfig(_Section):
     """`tuple`: `(features, labels)`; `dict`: by column name."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
+    convert: Converts = Field(default_factory=dict)
+    """Another type of numbers, per column, made in the pass that assembles: `{features: {dtype: float32, scale: 0.0039}}`."""
+    ragged: Raggeds = Field(default_factory=dict)
+    """Form of columns of lists: `{tokens: {as: padded, to: [128, 512], value: 0}}`; default: `(values, offsets)`."""
+    pack: PackConfig | None = None
+    """Sequences packed into rows of one length: `{column: tokens, length: 2048}`; a batch is then of rows."""
     tail: Annotated[Literal["drop", "keep", "repeat"] | None, _not_yet("pad")] = None
     """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
+
+    @model_validator(mode="after")
+    def _packs_alone(self) -> Self:
+        pack = self.pack
+        if pack is None:
+            return self
+        if self.columns not in (None, [pack.column]):
+            raise ValueError(
+                f"pack: rows of packed {pack.column!r} have no other columns; leave `columns` out"
+            )
+        if self.convert or self.ragged:
+            raise ValueError("pack: say the type in pack.dtype, and leave `convert` and `ragged` out")
+        return self
 
 
 class DataConfig(_Section):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from nexa_data import _core
 from nexa_data.artifacts import digest_text
+from nexa_data.datasets.forms import BatchForms, ColumnForms, named, one_record
 from nexa_data.datasets.orders import EpochOrder
 from nexa_data.datasets.sources import LABEL, ShardSource, select
-from nexa_data.errors import ConfigError, RecordError
+from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.optional import needed
 
 with needed("torch", "ShardDataset"):
-    import torch
     from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ AUGMENTED = ("features", "label")
 """Columns that an augmentation takes and returns."""
 
 Batch = Any
-"""`(features, labels)` or a mapping of column to tensor."""
+"""`(features, labels)` or a mapping of column to tensor, to `Ragged`, or to a list of text."""
 
 
 class _Augment(Protocol):
@@ -126,9 +125,15 @@ class ShardDataset(Dataset[Any]):
         hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
         allow_labels: Class ids that records must have to be in the dataset: the label column is read once, and
             records are numbered among those that are kept.
+        convert: Another type of numbers for some columns, as `data.batch.convert`.
+        ragged: Form of some columns of lists, as `data.batch.ragged`.
+        borrow: Hand out batches of records that lie together where they lie, without a copy. They may be written: a
+            page that is written is this process's own from then on, so that later batches show the change, and the
+            file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
 
     Raises:
-        ConfigError: `augment` is given, but not both columns that it wants; no record has one of `allow_labels`.
+        ConfigError: `augment` is given, but not both columns that it wants; a column can't become what is asked; no
+            record has one of `allow_labels`.
         CatalogError: There is no such split.
         RecordError: A shard isn't Arrow, is cut short, or has no such column.
 
@@ -144,7 +149,7 @@ class ShardDataset(Dataset[Any]):
         ((4, 3), torch.int64)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a config may say of a batch)
         self,
         folder: Path | str | Sequence[ShardSource],
         split: str = "train",
@@ -154,6 +159,9 @@ class ShardDataset(Dataset[Any]):
         augment: _Augment | None = None,
         hold: Hold | Sequence[Hold | None] | None = None,
         allow_labels: Sequence[int] | None = None,
+        convert: Mapping[str, Any] | None = None,
+        ragged: Mapping[str, Any] | None = None,
+        borrow: bool = False,
     ) -> None:
         if isinstance(folder, Path | str):
             allowed = None if allow_labels is None else tuple(allow_labels)
@@ -163,6 +171,8 @@ class ShardDataset(Dataset[Any]):
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
+        self.forms = ColumnForms.of(convert, ragged, self.columns)
+        self.borrow = borrow
         self._hold = hold
         if augment is not None and not set(AUGMENTED) <= set(self.columns):
             raise ConfigError(
@@ -174,11 +184,25 @@ class ShardDataset(Dataset[Any]):
 
     def _open(self) -> None:
         self._selection, self.source_records = select(self.sources, self._parts)
-        self._assembler = _core.Assembler(self._shards(), list(self.columns), selection=self._selection)
-        self._forms = [
-            (_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns
-        ]
+        self._assembler = _core.Assembler(
+            self._shards(),
+            list(self.columns),
+            selection=self._selection,
+            **self.forms.native(),
+            borrow=self.borrow,
+        )
         self._drawn: tuple[EpochOrder, _core.Order] | None = None
+        self._forms = BatchForms(self._assembler, self.columns, self.forms)
+        if not (self._forms.plain or self.as_dict):
+            raise ConfigError(
+                f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",
+                remedy="set data.batch.as to dict",
+            )
+        if self.augment is not None and self._forms.ragged & set(AUGMENTED):
+            raise ConfigError(
+                f"data.augmentations change tensors, and {' and '.join(self._forms.ragged & set(AUGMENTED))} are lists",
+                remedy="leave the augmentations out",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         native = {"_assembler", "_forms", "_selection", "_drawn", "classes"}
@@ -237,7 +261,7 @@ class ShardDataset(Dataset[Any]):
                 self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
             )
         tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
-        return self._form([tensor[0] for tensor in tensors])
+        return self._form([one_record(tensor) for tensor in tensors])
 
     def _checked(self, index: int) -> int:
         n = len(self)
@@ -269,24 +293,14 @@ class ShardDataset(Dataset[Any]):
                 tensors[k] = tensor
         return self._form(tensors)
 
-    def _tensors(self, buffers: Sequence[_core.Buffer], rows: int) -> list[Tensor]:
-        return [
-            # An empty buffer has no memory that a tensor could share.
-            torch.frombuffer(buffer, dtype=dtype).view(rows, *shape)
-            if rows and math.prod(shape)
-            else torch.empty((rows, *shape), dtype=dtype)
-            for buffer, (dtype, shape) in zip(buffers, self._forms, strict=True)
-        ]
+    def _tensors(self, buffers: Sequence[Any], rows: int) -> list[Any]:
+        return self._forms.values(buffers, rows)
 
-    def _form(self, tensors: list[Tensor]) -> Batch:
-        return dict(zip(self.columns, tensors, strict=True)) if self.as_dict else tuple(tensors)
-
-
-def _torch_dtype(column: str, element: str) -> torch.dtype:
-    dtype = getattr(torch, element, None)
-    if not isinstance(dtype, torch.dtype):
-        raise RecordError(
-            f"column {column!r} is of {element}, which torch {torch.__version__} doesn't have",
-            remedy="update torch, or write the shards with another type",
+    def _form(self, tensors: list[Any]) -> Batch:
+        if not self.as_dict:
+            return tuple(tensors)
+        return (
+            dict(zip(self.columns, tensors, strict=True))
+            if self._forms.plain
+            else named(self.columns, tensors)
         )
-    return dtype

@@ -98,6 +98,9 @@ class ShardSampler(Sampler[BatchRequest]):
             self.plan = replace(self.plan, records=order.records)
         return order
 
+    def _positions(self, epoch: int) -> int:
+        return self._orders.order(epoch).records
+
     def _end(self) -> int:
         return self.plan.consumed(self._first, self.plan.batches(self._first))
 
@@ -146,7 +149,7 @@ class ShardSampler(Sampler[BatchRequest]):
         if not isinstance(epoch, int) or not isinstance(consumed, int) or min(epoch, consumed) < 0:
             raise damaged
         self._orders.load(state, epoch, consumed)
-        if consumed > self._orders.order(epoch).records:
+        if consumed > self._positions(epoch):
             raise damaged
         self.epoch, self._first, self._consumed = epoch, consumed, consumed
         self._order()

@@ -11,12 +11,14 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.shards import ShardDataset, ShardSource
+from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.shards import EpochOrder, ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
 from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
 from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
+from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
@@ -96,6 +98,7 @@ def build_loader(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> ShardLoader:
     """Return the loader of one split.
 
@@ -112,6 +115,7 @@ def build_loader(
         rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
         world_size: Number of ranks.
         shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+        borrow: Hand out batches that lie together in a shard without a copy, see `ShardDataset`; wants no shuffle.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
@@ -131,7 +135,9 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard)[split]
+    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[
+        split
+    ]
 
 
 def build_loaders(
@@ -141,6 +147,7 @@ def build_loaders(
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    borrow: bool = False,
 ) -> dict[str, ShardLoader]:
     """Return a loader for each split, all of one artifact (or of one mixture); see `build_loader`."""
     config = load_config(config_path)
@@ -152,10 +159,11 @@ def build_loaders(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
     if config.data.mixture is not None:
-        return {split: _mixture_loader(config, split, ranks) for split in wanted}
+        return {split: _mixture_loader(config, split, ranks, borrow=borrow) for split in wanted}
     folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
     return {
-        split: _loader(config, [ShardSource(folder.resolve(), split)], hold, split, ranks) for split in wanted
+        split: _loader(config, [ShardSource(folder.resolve(), split)], hold, split, ranks, borrow=borrow)
+        for split in wanted
     }
 
 
@@ -169,12 +177,12 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _mixture_loader(config: Config, split: str, ranks: Ranks) -> ShardLoader:
+def _mixture_loader(config: Config, split: str, ranks: Ranks, *, borrow: bool) -> ShardLoader:
     if config.data.mixture is None:
         raise ConfigError(f"{config.origin}: there is no data.mixture")
     sources = mixture_sources(config.data.mixture, split, train=split == "train")
     hold = [hold_artifact(source.folder) for source in sources]
-    return _loader(config, sources, hold, split, ranks)
+    return _loader(config, sources, hold, split, ranks, borrow=borrow)
 
 
 def _loader(
@@ -183,27 +191,56 @@ def _loader(
     hold: Hold | Sequence[Hold | None] | None,
     split: str,
     ranks: Ranks,
+    *,
+    borrow: bool,
 ) -> ShardLoader:
     data, train = config.data, split == "train"
-    dataset = ShardDataset(
-        sources,
-        split,
-        columns=data.batch.columns or ("features", "label"),
-        as_dict=data.batch.as_ == "dict",
-        augment=batch_augmentor(config) if train else None,
-        hold=hold,
-    )
-    orders = _orders(config, dataset, train=train)
-    records = orders.order(0).records
+    shuffle = _shuffles(config, train=train)
     batch = data.global_batch_size or data.batch_size * ranks.world_size
-    tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
-    sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
-    return ShardLoader(
-        dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=_shuffles(config, train=train), orders=orders),
-        pin_memory=data.pin_memory and _has_device(),
-    )
+
+    def cut(records: int) -> BatchPlan:
+        tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
+        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+
+    dataset: ShardDataset
+    sampler: ShardSampler
+    if data.batch.pack is None:
+        dataset = ShardDataset(
+            sources,
+            split,
+            columns=data.batch.columns or ("features", "label"),
+            as_dict=data.batch.as_ == "dict",
+            augment=batch_augmentor(config) if train else None,
+            hold=hold,
+            convert=data.batch.convert,
+            ragged=data.batch.ragged,
+            borrow=borrow,
+        )
+        orders = _orders(config, dataset, train=train)
+        kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
+        plan = cut(orders.order(0).records)
+        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, orders=orders)
+    else:
+        _check_packed(config, train=train, borrow=borrow)
+        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, hold=hold)
+        rows = packed.epoch(EpochOrder(len(packed), config.seed, 0, shuffle)).rows
+        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
+        sampler = packed_kind(packed, cut(rows), seed=config.seed, shuffle=shuffle)
+    return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
+
+
+def _check_packed(config: Config, *, train: bool, borrow: bool) -> None:
+    data = config.data
+    if borrow or (train and data.augmentations):
+        raise ConfigError(
+            f"{config.origin}: packed rows are neither borrowed nor augmented",
+            remedy="leave borrow and data.augmentations out, or data.batch.pack",
+        )
+    if data.mixture is not None or data.order.mode == "block" or data.order.balance:
+        raise ConfigError(
+            f"{config.origin}: packed rows of a mixture, of blocks or of balanced classes are not served by this version",
+            remedy="pack one dataset in the order full or none",
+        )
 
 
 def _shuffles(config: Config, *, train: bool) -> bool:

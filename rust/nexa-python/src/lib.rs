@@ -15,6 +15,8 @@ mod errors;
 mod filter;
 mod loader;
 mod order;
+mod packed;
+mod ragged;
 mod shard;
 mod system;
 
@@ -36,6 +38,8 @@ mod _core {
     #[pymodule_export]
     use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
+    use crate::packed::PackedEpoch;
+    #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
     #[pymodule_export]
     use crate::system::{build_info, default_threads, exchange_paths, filesystem, probe, set_threads};
@@ -47,4 +51,7 @@ mod _core {
     /// Positions among which the turns of a mixture's sources are mixed.
     #[pymodule_export]
     const MIXTURE_WINDOW: u64 = nexa_batch::MIXTURE_WINDOW;
+    /// Version of the packing of sequences that this build does.
+    #[pymodule_export]
+    const PACK_VERSION: u32 = nexa_batch::PACK_VERSION;
 }

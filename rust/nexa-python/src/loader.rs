@@ -1,9 +1,11 @@
 //! Batches: the assembler of a split, and claims on batches to come.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nexa_batch::{BatchBuffers, Rows, Store};
+use nexa_batch::{BatchBuffers, BatchError, Conversion, Form, Forms, Padding, Rows, Store};
+use nexa_records::Access;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -11,28 +13,45 @@ use pyo3::types::PyTuple;
 use crate::buffers::Buffer;
 use crate::errors::Raised;
 use crate::order::{Order, Selection, specs};
+use crate::packed::PackedEpoch;
+use crate::ragged;
 
 /// Assembles batches of one split into pooled, aligned buffers.
 #[pyclass(frozen, module = "nexa_data._core")]
 pub struct Assembler {
-    inner: nexa_batch::Assembler,
+    pub(crate) inner: nexa_batch::Assembler,
 }
 
 #[pymethods]
 impl Assembler {
     /// `shards` are (path, records) in order, of which only the first is read now; `selection` are those that are served.
+    ///
+    /// `convert` has (type, scale, shift) of columns that change on the way, `pad` (widths, value, truncate) of lists
+    /// that become of one width. With `borrow`, records that lie together are handed out where they lie.
     #[new]
-    #[pyo3(signature = (shards, columns, *, selection = None, max_idle_bytes = 268_435_456))]
+    #[pyo3(signature = (
+        shards, columns, *, selection = None, convert = HashMap::new(), pad = HashMap::new(), borrow = false,
+        max_idle_bytes = 268_435_456
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
         py: Python<'_>,
         shards: Vec<(PathBuf, u64)>,
         columns: Vec<String>,
         selection: Option<&Selection>,
+        convert: HashMap<String, (String, f64, f64)>,
+        pad: HashMap<String, (Vec<usize>, f64, bool)>,
+        borrow: bool,
         max_idle_bytes: usize,
     ) -> PyResult<Self> {
         let shards = specs(shards);
-        let store = crate::door::long_work(py, None, |_| Store::open(shards, &columns))?;
-        let inner = nexa_batch::Assembler::new(Arc::new(store), max_idle_bytes);
+        let wanted = forms(convert, pad)?;
+        let access = if borrow { Access::Private } else { Access::Shared };
+        let inner = crate::door::long_work(py, None, |_| {
+            let store = Store::open_as(shards, &columns, access)?;
+            let forms = Forms::new(&store, &wanted)?;
+            Ok::<_, BatchError>(nexa_batch::Assembler::with_forms(Arc::new(store), forms, max_idle_bytes))
+        })?;
         Ok(Self {
             inner: match selection {
                 Some(selection) => inner.selecting(Arc::clone(&selection.inner)),
@@ -45,17 +64,32 @@ impl Assembler {
         Ok(usize::try_from(self.inner.len())?)
     }
 
-    /// (name, element type by numpy's name, shape of a row) of each column.
+    /// (name, type by torch's name, shape of a row) of each column of equal rows, as a batch has it.
     #[getter]
     fn columns(&self) -> Vec<(String, &'static str, Vec<usize>)> {
-        let columns = self.inner.store().columns();
-        columns.iter().map(|spec| (spec.name.clone(), spec.element.name(), spec.row_shape.clone())).collect()
+        let plans = self.inner.forms().fixed.iter();
+        plans.map(|plan| (plan.name.clone(), plan.target.name(), plan.row_shape.clone())).collect()
     }
 
-    /// Bytes of a record over all columns.
+    /// (name, `list`, `text` or `bytes`, type, shape of an item, whether padded) of each column of ragged rows.
     #[getter]
-    fn record_bytes(&self) -> usize {
-        self.inner.store().columns().iter().map(|spec| spec.row_bytes).sum()
+    fn ragged(&self) -> Vec<(String, &'static str, &'static str, Vec<usize>, bool)> {
+        let plans = self.inner.forms().ragged.iter();
+        plans
+            .map(|plan| {
+                let spec = &plan.spec;
+                let shape = spec.item_shape.clone();
+                (spec.name.clone(), spec.kind.name(), plan.target.name(), shape, plan.is_padded())
+            })
+            .collect()
+    }
+
+    /// Bytes of a record over all columns of a batch; of ragged ones, the average of the first shard.
+    #[getter]
+    fn record_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        let fixed: usize = self.inner.forms().fixed.iter().map(|plan| plan.row_bytes).sum();
+        let ragged = crate::door::long_work(py, None, |_| self.inner.mean_ragged_bytes())?;
+        Ok(fixed + ragged)
     }
 
     /// (buffers idle, bytes idle, buffers in use) of the pool.
@@ -81,6 +115,27 @@ impl Assembler {
         let wanted = self.ordered(order, start, rows)?;
         let batch = py.detach(|| self.inner.assemble(&wanted));
         export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Assemble packed rows `start..start + rows` of an epoch, now: ids, labels, positions, bounds of documents.
+    fn take_packed<'py>(
+        &self,
+        py: Python<'py>,
+        epoch: &PackedEpoch,
+        start: u64,
+        rows: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
+        let batch = py.detach(|| self.inner.assemble(&wanted));
+        export(py, batch.map_err(|error| Raised::from(error).0)?)
+    }
+
+    /// Start assembling packed rows `start..start + rows` of an epoch on the pool of threads.
+    fn submit_packed(&self, epoch: &PackedEpoch, start: u64, rows: usize) -> PyResult<Ticket> {
+        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
+        let ticket =
+            nexa_batch::Ticket::submit(&self.inner, wanted).map_err(|error| Raised::from(error).0)?;
+        Ok(Ticket { inner: Mutex::new(Some(ticket)) })
     }
 
     /// Start assembling positions `start..start + rows` of an epoch on the pool of threads.
@@ -130,10 +185,24 @@ fn look_for_signals(py: Python<'_>) -> PyResult<()> {
 }
 
 fn export(py: Python<'_>, batch: BatchBuffers) -> PyResult<Bound<'_, PyTuple>> {
-    let buffers: Vec<_> = batch
-        .columns
-        .into_iter()
-        .map(|memory| Bound::new(py, Buffer::new(memory)))
-        .collect::<PyResult<_>>()?;
-    PyTuple::new(py, buffers)
+    let columns = batch.columns.into_iter().map(|memory| Ok(Bound::new(py, Buffer::new(memory))?.into_any()));
+    let ragged = batch.ragged.into_iter().map(|column| ragged::export(py, column));
+    PyTuple::new(py, columns.chain(ragged).collect::<PyResult<Vec<_>>>()?)
+}
+
+fn forms(
+    convert: HashMap<String, (String, f64, f64)>,
+    pad: HashMap<String, (Vec<usize>, f64, bool)>,
+) -> PyResult<HashMap<String, Form>> {
+    let mut forms: HashMap<String, Form> = HashMap::new();
+    for (column, (target, scale, shift)) in convert {
+        let target = target
+            .parse()
+            .map_err(|error: nexa_records::UnknownElement| PyValueError::new_err(error.to_string()))?;
+        forms.entry(column).or_default().conversion = Some(Conversion { target, scale, shift });
+    }
+    for (column, (widths, value, truncate)) in pad {
+        forms.entry(column).or_default().padding = Some(Padding { widths, value, truncate });
+    }
+    Ok(forms)
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nexa_data.cli import main
 from nexa_data.config import load_config
 from nexa_data.errors import ConfigError
 from nexa_data.pipeline import DataPipeline
@@ -63,6 +64,20 @@ def test_an_unknown_key_of_a_source_is_named_with_its_line_and_the_nearest(tmp_p
     path.write_text("data:\n  dataset_name: x\n  mixture:\n    - artifact: a\n      wieght: 1\n")
     with pytest.raises(ConfigError, match=r"mixture\.sources\.0\.wieght: unknown key; did you mean `weight`"):
         load_config(path)
+
+
+def test_a_mixture_is_checked_without_its_artifacts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "data:\n  dataset_name: x\n  mixture: [{artifact: nowhere, filters: [{label: {allow: [1]}}]}]\n"
+    )
+    assert main(["config", "check", str(path)]) == 0
+    assert "ok" in capsys.readouterr().out
+    path.write_text("data:\n  dataset_name: x\n  mixture: [{artifact: nowhere, filters: [{lable: {}}]}]\n")
+    assert main(["config", "check", str(path)]) == 2
+    assert "unknown filter lable" in capsys.readouterr().err
 
 
 def test_nothing_is_prepared_of_a_mixture() -> None:

@@ -82,6 +82,9 @@ GOOD: list[dict[str, Any]] = [
     {"dataset_name": "s", "mixture": [{"artifact": "a", "weight": 0.5}, {"artifact": "b", "weight": 2, "max_epochs": 3}]},
     {"dataset_name": "s", "mixture": {"sources": [{"artifact": "a", "weight": 1}], "stop": {"records": 9}}},
     {"dataset_name": "s", "augmentations": ["feature_dropout", {"gaussian_noise": {"std": 0.1}}]},
+    {"dataset_name": "s", "batch": {"convert": {"x": "float32", "y": {"dtype": "bfloat16", "scale": 2}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": "padded", "y": {"as": "padded", "to": [8, 16], "value": -100}}}},
+    {"dataset_name": "s", "batch": {"pack": {"column": "tokens", "length": 1024}}},
 ]  # fmt: skip
 
 BAD: list[dict[str, Any]] = [
@@ -92,6 +95,9 @@ BAD: list[dict[str, Any]] = [
     {"dataset_name": "s", "batch": {"as_": "dict"}},
     {"dataset_name": "s", "split": {"train": 2}},
     {"dataset_name": "s", "format": "xlsx"},
+    {"dataset_name": "s", "batch": {"convert": {"x": {"dtype": "float31"}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": {"to": 0}}}},
+    {"dataset_name": "s", "batch": {"pack": {"length": "long"}}},
     {"dataset_name": "s", "label": {"kind": "ordinal"}},
     {"dataset_name": "s", "order": {"mode": "blocks"}},
     {"dataset_name": "s", "order": {"mode": "block", "window": 0}},
