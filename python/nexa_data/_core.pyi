@@ -10,6 +10,7 @@ _Path: TypeAlias = str | PathLike[str]
 _Record = TypeVar("_Record")
 
 __all__ = [
+    "MIXTURE_WINDOW",
     "ORDER_VERSION",
     "PACK_VERSION",
     "Assembler",
@@ -19,8 +20,10 @@ __all__ = [
     "CopyPlan",
     "CopyReport",
     "LabelFilter",
+    "Mixture",
     "Order",
     "PackedEpoch",
+    "Selection",
     "Ticket",
     "build_info",
     "copy_files",
@@ -28,8 +31,10 @@ __all__ = [
     "digest_file",
     "exchange_paths",
     "filesystem",
+    "group_by_label",
     "probe",
     "read_catalog",
+    "select_by_label",
     "select_labels",
     "set_threads",
     "shard_info",
@@ -37,6 +42,7 @@ __all__ = [
     "write_shard",
 ]
 
+MIXTURE_WINDOW: Final[int]
 ORDER_VERSION: Final[int]
 PACK_VERSION: Final[int]
 
@@ -123,12 +129,47 @@ class LabelFilter(Iterator[_Record]):
     def __next__(self) -> _Record: ...
 
 @final
+class Mixture:
+    def __new__(
+        cls,
+        records: Sequence[int],
+        mixings: Sequence[tuple[int, Sequence[int], Sequence[int | None], int | str]],
+    ) -> Mixture: ...
+    def __len__(self) -> int: ...
+    def counts(self, slots: int) -> list[int]: ...
+
+@final
 class Order:
-    def __new__(cls, n: int, *, seed: int = 0, epoch: int = 0, shuffle: bool = True) -> Order: ...
+    def __new__(
+        cls,
+        n: int,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        block: int = 0,
+        window: int = 1,
+    ) -> Order: ...
+    @staticmethod
+    def mixed(
+        mixture: Mixture,
+        done: Sequence[int],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        table: Selection | None = None,
+    ) -> Order: ...
     def __len__(self) -> int: ...
     def record(self, position: int) -> int: ...
-    def position(self, record: int) -> int: ...
+    def position(self, record: int) -> int | None: ...
     def records(self, start: int, rows: int) -> list[int]: ...
+    def ranges(self, start: int, rows: int) -> list[tuple[int, int]]: ...
+
+@final
+class Selection:
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> int: ...
 
 @final
 class Assembler:
@@ -140,6 +181,7 @@ class Assembler:
         convert: Mapping[str, tuple[str, float, float]] = ...,
         pad: Mapping[str, tuple[Sequence[int], float, bool]] = ...,
         borrow: bool = False,
+        selection: Selection | None = None,
         max_idle_bytes: int = 268435456,
     ) -> Assembler: ...
     def __len__(self) -> int: ...
@@ -176,6 +218,12 @@ class PackedEpoch:
 class Ticket:
     def wait(self) -> tuple[_Column, ...]: ...
 
+def select_by_label(
+    parts: Sequence[tuple[Sequence[tuple[_Path, int]], tuple[Sequence[int], bool] | None]], column: str
+) -> tuple[Selection, list[int]]: ...
+def group_by_label(
+    shards: Sequence[tuple[_Path, int]], column: str, chosen: Selection | None = None
+) -> tuple[list[int], list[int], Selection]: ...
 def build_info() -> dict[str, Any]: ...
 def set_threads(threads: int) -> bool: ...
 def default_threads() -> int: ...

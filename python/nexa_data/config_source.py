@@ -201,6 +201,8 @@ def _collect_lines(node: Any, keys: _Keys, lines: dict[_Keys, int]) -> None:
 def _known_keys(model: type[BaseModel], keys: _Keys) -> list[str]:
     inside = iter(keys)
     for key in inside:
+        if isinstance(key, int):
+            continue  # an item of a list, whose model was found with the list
         info = model.model_fields.get(str(key))
         inner = _model_of(info.annotation) if info else None
         if inner is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data import _core
 from nexa_data.config_columns import PackConfig, parse_pack
-from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset
+from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset, ShardSource
 from nexa_data.optional import needed
 
 with needed("torch", "PackedDataset"):
@@ -75,11 +75,11 @@ class PackedDataset(ShardDataset):
 
     def __init__(
         self,
-        folder: Path | str,
-        split: str,
+        folder: Path | str | Sequence[ShardSource],
+        split: str = "train",
         *,
         pack: PackConfig | Mapping[str, Any],
-        hold: Hold | None = None,
+        hold: Hold | Sequence[Hold | None] | None = None,
     ) -> None:
         self.pack = parse_pack(pack)
         column = self.pack.column

@@ -12,9 +12,12 @@ from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
 from nexa_data.datasets.packed import PackedDataset
-from nexa_data.datasets.shards import EpochOrder, ShardDataset
+from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
+from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
+from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
 from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import find_ranks
@@ -22,7 +25,7 @@ from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 from nexa_data.pipeline import DataPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nexa_data.config import Config
@@ -103,6 +106,9 @@ def build_loader(
     is the number of batches, `len(loader.dataset)` of records. Only train is shuffled, in an order that is a function
     of seed and epoch, and drops its last, shorter batch (unless it is the only one).
 
+    With `data.mixture` nothing is prepared: the loader reads the artifacts that it names, train in turns by their
+    weights, the other splits one after the other.
+
     Args:
         config_path: Path of a config, a mapping of the same form, or a config.
         split: `train`, `validation` or `test`.
@@ -143,35 +149,54 @@ def build_loaders(
     shard: str | tuple[int, int] = "auto",
     borrow: bool = False,
 ) -> dict[str, ShardLoader]:
-    """Return a loader for each split, all of one artifact; see `build_loader`."""
+    """Return a loader for each split, all of one artifact (or of one mixture); see `build_loader`."""
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
-    pipeline = DataPipeline(config)
     ranks = find_ranks(rank, world_size, shard)
     if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
-    folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks, borrow=borrow) for split in wanted}
+    if config.data.mixture is not None:
+        return {split: _mixture_loader(config, split, ranks, borrow=borrow) for split in wanted}
+    folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
+    return {
+        split: _loader(
+            config, [ShardSource(folder.resolve(), split)], hold, split, ranks, borrow=borrow
+        )
+        for split in wanted
+    }
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
     for split in splits:
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
-        if not config.data.split.shares()[split]:
+        if config.data.mixture is None and not config.data.split.shares()[split]:
             raise ConfigError(
                 f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it"
             )
 
 
-def _loader(
-    config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, *, borrow: bool
+def _mixture_loader(config: Config, split: str, ranks: Ranks, *, borrow: bool) -> ShardLoader:
+    if config.data.mixture is None:
+        raise ConfigError(f"{config.origin}: there is no data.mixture")
+    sources = mixture_sources(config.data.mixture, split, train=split == "train")
+    hold = [hold_artifact(source.folder) for source in sources]
+    return _loader(config, sources, hold, split, ranks, borrow=borrow)
+
+
+def _loader(  # noqa: PLR0913 (what a loader is made from)
+    config: Config,
+    sources: Sequence[ShardSource],
+    hold: Hold | Sequence[Hold | None] | None,
+    split: str,
+    ranks: Ranks,
+    *,
+    borrow: bool,
 ) -> ShardLoader:
     data, train = config.data, split == "train"
-    shuffle = train and data.shuffle and data.order.mode == "full"
     batch = data.global_batch_size or data.batch_size * ranks.world_size
 
     def cut(records: int) -> BatchPlan:
@@ -180,9 +205,10 @@ def _loader(
 
     dataset: ShardDataset
     sampler: ShardSampler
+    shuffle = _shuffles(config, train=train)
     if data.batch.pack is None:
         dataset = ShardDataset(
-            folder,
+            sources,
             split,
             columns=data.batch.columns or ("features", "label"),
             as_dict=data.batch.as_ == "dict",
@@ -192,19 +218,55 @@ def _loader(
             ragged=data.batch.ragged,
             borrow=borrow,
         )
+        orders = _orders(config, dataset, train=train)
         kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
-        sampler = kind(dataset, cut(len(dataset)), seed=config.seed, shuffle=shuffle)
+        plan = cut(orders.order(0).records)
+        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, orders=orders)
     else:
         if borrow or (train and data.augmentations):
             raise ConfigError(
                 f"{config.origin}: packed rows are neither borrowed nor augmented",
                 remedy="leave borrow and data.augmentations out, or data.batch.pack",
             )
-        dataset = packed = PackedDataset(folder, split, pack=data.batch.pack, hold=hold)
-        rows = packed.epoch(EpochOrder(len(packed), config.seed, 0, shuffle)).rows
+        if data.mixture is not None or data.order.balance is not None:
+            raise ConfigError(
+                f"{config.origin}: rows are packed of one dataset, each of its records once an epoch",
+                remedy="leave data.mixture and data.order.balance out, or data.batch.pack",
+            )
+        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, hold=hold)
+        orders = _orders(config, packed, train=train)
         packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
-        sampler = packed_kind(packed, cut(rows), seed=config.seed, shuffle=shuffle)
+        plan = cut(packed.epoch(orders.order(0)).rows)
+        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, orders=orders)
     return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
+
+
+def _shuffles(config: Config, *, train: bool) -> bool:
+    return train and config.data.shuffle and config.data.order.mode != "none"
+
+
+def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
+    """Return what decides the orders of a split: only train is mixed, balanced or shuffled."""
+    order, shuffle = config.data.order, _shuffles(config, train=train)
+    if train and config.data.mixture is not None:
+        mixed = recipe(config.data.mixture, config.data.mixture.sources, dataset.source_records)
+        return MixedOrders(
+            [
+                f"{named.artifact} ({source.split})"
+                for named, source in zip(config.data.mixture.sources, dataset.sources, strict=True)
+            ],
+            [source.fingerprint for source in dataset.sources],
+            dataset.source_records,
+            mixed,
+            seed=config.seed,
+            shuffle=shuffle,
+        )
+    if train and order.balance == "classes":
+        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle=shuffle)
+    if order.mode != "block" or not shuffle:
+        return PlainOrders(len(dataset), config.seed, shuffle)
+    block = order.block or block_records(dataset.record_bytes)
+    return PlainOrders(len(dataset), config.seed, shuffle, block, order.window)
 
 
 def _has_device() -> bool:

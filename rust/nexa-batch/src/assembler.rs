@@ -9,7 +9,7 @@ use nexa_records::FixedColumn;
 use crate::borrow::borrow;
 use crate::gather::gather;
 use crate::store::{Held, OpenShard};
-use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Store};
+use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Selection, Store};
 
 /// Which records a batch holds, in which order.
 #[derive(Debug, Clone)]
@@ -97,6 +97,7 @@ impl Deref for Memory {
 pub struct Assembler {
     store: Arc<Store>,
     forms: Arc<Forms>,
+    selection: Option<Arc<Selection>>,
     pool: BufferPool,
 }
 
@@ -109,7 +110,24 @@ impl Assembler {
 
     /// Make an assembler of columns in these forms.
     pub fn with_forms(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
-        Self { store, forms: Arc::new(forms), pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
+        let pool = BufferPool::new(Alignment::PAGE, max_idle_bytes);
+        Self { store, forms: Arc::new(forms), selection: None, pool }
+    }
+
+    /// Serve only these records of the store, numbered by their places in the selection.
+    #[must_use]
+    pub fn selecting(self, selection: Arc<Selection>) -> Self {
+        Self { selection: Some(selection), ..self }
+    }
+
+    /// Records that it serves.
+    pub fn len(&self) -> u64 {
+        self.selection.as_ref().map_or_else(|| self.store.len(), |selection| selection.len())
+    }
+
+    /// Whether it has no record to serve.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The store that it reads.
@@ -173,7 +191,7 @@ impl Assembler {
         let (mut records, mut last) = (Vec::new(), None);
         gather(len, plans, &mut targets, |range, places| {
             records.clear();
-            rows.fill(range, &mut records);
+            self.fill(rows, range, &mut records)?;
             for &record in &records {
                 let (number, row) = self.checked(record)?;
                 // Rows as stored mostly lie in the shard of the row before.
@@ -206,13 +224,32 @@ impl Assembler {
     /// Find shard and row of some of a batch's records.
     fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
         let mut records = Vec::with_capacity(range.len());
-        rows.fill(range, &mut records);
-        self.locate_all(&records)
+        self.fill(rows, range, &mut records)?;
+        records.into_iter().map(|record| self.checked(record)).collect()
     }
 
-    /// Find shard and row of each record.
+    /// Find shard and row of each of these records.
     pub(crate) fn locate_all(&self, records: &[u64]) -> Result<Vec<(usize, usize)>, BatchError> {
-        records.iter().map(|&record| self.checked(record)).collect()
+        let mut records = records.to_vec();
+        self.chosen(&mut records)?;
+        records.into_iter().map(|record| self.checked(record)).collect()
+    }
+
+    /// Write the store's numbers of some records to `found`, which is empty.
+    fn fill(&self, rows: &Rows, range: Range<usize>, found: &mut Vec<u64>) -> Result<(), BatchError> {
+        rows.fill(range, found);
+        self.chosen(found)
+    }
+
+    /// Turn numbers among the records that are served into the store's.
+    fn chosen(&self, found: &mut [u64]) -> Result<(), BatchError> {
+        if let Some(selection) = &self.selection {
+            for record in found {
+                let (index, len) = (*record, selection.len());
+                *record = selection.get(index).ok_or(BatchError::OutOfRange { index, len })?;
+            }
+        }
+        Ok(())
     }
 
     #[inline]

@@ -116,7 +116,8 @@ impl From<BatchError> for Raised {
             BatchError::Shard(shard) => return shard.into(),
             BatchError::Machine(machine) => return machine.into(),
             BatchError::OutOfRange { .. } => PyIndexError::new_err(text),
-            BatchError::Disagreement { .. } | BatchError::TooLong { .. } => {
+            BatchError::Mixture { .. } => PyValueError::new_err(text),
+            BatchError::Disagreement { .. } | BatchError::NotClasses { .. } | BatchError::TooLong { .. } => {
                 python::RecordError::new_err(text)
             }
             BatchError::Conversion { .. } | BatchError::Form { .. } => python::ConfigError::new_err(text),

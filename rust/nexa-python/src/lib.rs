@@ -14,6 +14,7 @@ mod door;
 mod errors;
 mod filter;
 mod loader;
+mod order;
 mod packed;
 mod ragged;
 mod shard;
@@ -33,7 +34,9 @@ mod _core {
     #[pymodule_export]
     use crate::filter::{LabelFilter, select_labels};
     #[pymodule_export]
-    use crate::loader::{Assembler, Order, Ticket};
+    use crate::loader::{Assembler, Ticket};
+    #[pymodule_export]
+    use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
     use crate::packed::PackedEpoch;
     #[pymodule_export]
@@ -48,4 +51,7 @@ mod _core {
     /// Version of the packing of sequences that this build does.
     #[pymodule_export]
     const PACK_VERSION: u32 = nexa_batch::PACK_VERSION;
+    /// Positions among which the turns of a mixture's sources are mixed.
+    #[pymodule_export]
+    const MIXTURE_WINDOW: u64 = nexa_batch::MIXTURE_WINDOW;
 }

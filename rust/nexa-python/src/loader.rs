@@ -1,10 +1,10 @@
-//! Batches: the order of an epoch, the assembler of a split, and claims on batches to come.
+//! Batches: the assembler of a split, and claims on batches to come.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nexa_batch::{BatchBuffers, BatchError, Conversion, Form, Forms, Padding, Rows, ShardSpec, Store};
+use nexa_batch::{BatchBuffers, BatchError, Conversion, Form, Forms, Padding, Rows, Store};
 use nexa_records::Access;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,69 +12,9 @@ use pyo3::types::PyTuple;
 
 use crate::buffers::Buffer;
 use crate::errors::Raised;
+use crate::order::{Order, Selection, specs};
 use crate::packed::PackedEpoch;
 use crate::ragged;
-
-/// The order of one epoch: position → record, in O(1) and without memory.
-#[pyclass(frozen, module = "nexa_data._core")]
-pub struct Order {
-    pub(crate) inner: nexa_batch::Order,
-}
-
-#[pymethods]
-impl Order {
-    /// `shuffle=False` gives the records as stored; `n` is at most 2**63.
-    #[new]
-    #[pyo3(signature = (n, *, seed = 0, epoch = 0, shuffle = true))]
-    fn new(n: u64, seed: u64, epoch: u64, shuffle: bool) -> PyResult<Self> {
-        if n > 1 << 63 {
-            return Err(PyValueError::new_err(format!("an order has at most 2**63 records, not {n}")));
-        }
-        let inner = if shuffle {
-            nexa_batch::Order::shuffled(n, seed, epoch)
-        } else {
-            nexa_batch::Order::sequential(n)
-        };
-        Ok(Self { inner })
-    }
-
-    fn __len__(&self) -> PyResult<usize> {
-        Ok(usize::try_from(self.inner.len())?)
-    }
-
-    /// Return the record at `position`.
-    fn record(&self, position: u64) -> PyResult<u64> {
-        self.check(position)?;
-        Ok(self.inner.record(position))
-    }
-
-    /// Return the position of `record`.
-    fn position(&self, record: u64) -> PyResult<u64> {
-        self.check(record)?;
-        Ok(self.inner.position(record))
-    }
-
-    /// Return the records at positions `start..start + rows`; beyond the end they begin again at the first.
-    fn records(&self, py: Python<'_>, start: u64, rows: usize) -> PyResult<Vec<u64>> {
-        let n = self.inner.len();
-        if n == 0 && rows > 0 {
-            return Err(PyIndexError::new_err("the epoch has no records"));
-        }
-        Ok(py.detach(|| (0..rows as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()))
-    }
-}
-
-impl Order {
-    fn check(&self, value: u64) -> PyResult<()> {
-        if value < self.inner.len() {
-            return Ok(());
-        }
-        Err(PyIndexError::new_err(format!(
-            "{value} is out of range: the epoch has {} records",
-            self.inner.len()
-        )))
-    }
-}
 
 /// Assembles batches of one split into pooled, aligned buffers.
 #[pyclass(frozen, module = "nexa_data._core")]
@@ -84,15 +24,16 @@ pub struct Assembler {
 
 #[pymethods]
 impl Assembler {
-    /// `shards` are (path, records) in order; only the first is read now.
+    /// `shards` are (path, records) in order, of which only the first is read now; `selection` are those that are served.
     ///
     /// `convert` has (type, scale, shift) of columns that change on the way, `pad` (widths, value, truncate) of lists
     /// that become of one width. With `borrow`, records that lie together are handed out where they lie.
     #[new]
     #[pyo3(signature = (
-        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false,
+        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false, selection = None,
         max_idle_bytes = 268_435_456
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn new(
         py: Python<'_>,
         shards: Vec<(PathBuf, u64)>,
@@ -100,9 +41,10 @@ impl Assembler {
         convert: HashMap<String, (String, f64, f64)>,
         pad: HashMap<String, (Vec<usize>, f64, bool)>,
         borrow: bool,
+        selection: Option<&Selection>,
         max_idle_bytes: usize,
     ) -> PyResult<Self> {
-        let shards = shards.into_iter().map(|(path, records)| ShardSpec { path, records }).collect();
+        let shards = specs(shards);
         let wanted = forms(convert, pad)?;
         let access = if borrow { Access::Private } else { Access::Shared };
         let inner = crate::door::long_work(py, None, |_| {
@@ -110,11 +52,16 @@ impl Assembler {
             let forms = Forms::new(&store, &wanted)?;
             Ok::<_, BatchError>(nexa_batch::Assembler::with_forms(Arc::new(store), forms, max_idle_bytes))
         })?;
-        Ok(Self { inner })
+        Ok(Self {
+            inner: match selection {
+                Some(selection) => inner.selecting(Arc::clone(&selection.inner)),
+                None => inner,
+            },
+        })
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        Ok(usize::try_from(self.inner.store().len())?)
+        Ok(usize::try_from(self.inner.len())?)
     }
 
     /// (name, type by torch's name, shape of a row) of each column of equal rows, as a batch has it.
@@ -201,17 +148,18 @@ impl Assembler {
 
 impl Assembler {
     fn ordered(&self, order: &Order, start: u64, rows: usize) -> PyResult<Rows> {
-        let records = self.inner.store().len();
-        if order.inner.len() != records {
+        let records = self.inner.len();
+        if order.inner.bound() != records {
             return Err(PyValueError::new_err(format!(
                 "the order is of {} records, the split has {records}",
-                order.inner.len()
+                order.inner.bound()
             )));
         }
-        if records == 0 && rows > 0 {
+        let positions = order.inner.len();
+        if positions == 0 && rows > 0 {
             return Err(PyIndexError::new_err("the split has no records"));
         }
-        Ok(Rows::Ordered { order: order.inner.clone(), start: start % records.max(1), len: rows })
+        Ok(Rows::Ordered { order: order.inner.clone(), start: start % positions.max(1), len: rows })
     }
 }
 

@@ -3,7 +3,8 @@
 use nexa_batch::Packing;
 use pyo3::prelude::*;
 
-use crate::loader::{Assembler, Order};
+use crate::loader::Assembler;
+use crate::order::Order;
 
 /// The rows of one epoch: which pieces of which records each holds.
 #[pyclass(frozen, module = "nexa_data._core")]
