@@ -304,5 +304,3 @@ class ShardDataset(Dataset[Any]):
             if self._forms.plain
             else named(self.columns, tensors)
         )
-
-

@@ -162,9 +162,7 @@ def build_loaders(
         return {split: _mixture_loader(config, split, ranks, borrow=borrow) for split in wanted}
     folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
     return {
-        split: _loader(
-            config, [ShardSource(folder.resolve(), split)], hold, split, ranks, borrow=borrow
-        )
+        split: _loader(config, [ShardSource(folder.resolve(), split)], hold, split, ranks, borrow=borrow)
         for split in wanted
     }
 
@@ -187,7 +185,7 @@ def _mixture_loader(config: Config, split: str, ranks: Ranks, *, borrow: bool) -
     return _loader(config, sources, hold, split, ranks, borrow=borrow)
 
 
-def _loader(  # noqa: PLR0913 (what a loader is made from)
+def _loader(
     config: Config,
     sources: Sequence[ShardSource],
     hold: Hold | Sequence[Hold | None] | None,
