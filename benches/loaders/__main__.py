@@ -48,8 +48,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="least time that a contestant is counted")
     parser.add_argument("--contestants", default="all", help="all, or parts of their names, comma separated")
-    parser.add_argument("--dir", type=Path, default=RESULTS / "work", help="where the data lies; kept for the next run")
-    parser.add_argument("--quick", action="store_true", help="a fiftieth of the data, one round: a smoke test")
+    parser.add_argument(
+        "--dir", type=Path, default=RESULTS / "work", help="where the data lies; kept for the next run"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a fiftieth of the data, one round: a smoke test"
+    )
     chosen = parser.parse_args()
     chosen.part = 50 if chosen.quick else 1
     if chosen.quick:
@@ -74,12 +78,27 @@ def _chosen(names: str, key: str) -> list[str]:
 
 def _child(name: str, key: str, chosen: argparse.Namespace, seconds: str) -> dict[str, Any] | None:
     folder = chosen.dir / f"{key}-{chosen.part}"
-    command = [sys.executable, "-m", "benches.loaders.child", name, key, str(chosen.part), str(folder), seconds]
+    command = [
+        sys.executable,
+        "-m",
+        "benches.loaders.child",
+        name,
+        key,
+        str(chosen.part),
+        str(folder),
+        seconds,
+    ]
     # One intra-op thread: what the loaders are measured by is their own threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         print(f"{name}: no result after {_TIMEOUT_S} s; left out", flush=True)
@@ -95,7 +114,9 @@ def _measure(key: str, chosen: argparse.Namespace) -> table.Runs:
     folder = chosen.dir / f"{key}-{chosen.part}"
     print(f"{key}: making {work.records:,} records", flush=True)
     data.make(folder, work)
-    names = [name for name in _chosen(chosen.contestants, key) if _child(name, key, chosen, "prepare") is not None]
+    names = [
+        name for name in _chosen(chosen.contestants, key) if _child(name, key, chosen, "prepare") is not None
+    ]
     runs: table.Runs = {name: [] for name in names}
     for number in range(chosen.rounds):
         data.preread(folder)
@@ -136,7 +157,12 @@ def _versions() -> str:
 
     lines = (Path(__file__).parent / "requirements.txt").read_text().splitlines()
     found = []
-    for package in ["torch", "numpy", "mosaicml-streaming", *(line.partition("=")[0] for line in lines if "=" in line)]:
+    for package in [
+        "torch",
+        "numpy",
+        "mosaicml-streaming",
+        *(line.partition("=")[0] for line in lines if "=" in line),
+    ]:
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:

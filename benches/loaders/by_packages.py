@@ -211,7 +211,11 @@ def spdl(folder: Path, work: Workload) -> Callable[[], Iterator[Any]]:
     def batches() -> Iterator[Any]:
         numbers = itertools.cycle(range(work.records // work.batch))
         pipeline = (
-            PipelineBuilder().add_source(numbers).pipe(assemble, concurrency=1).add_sink(8).build(num_threads=1)
+            PipelineBuilder()
+            .add_source(numbers)
+            .pipe(assemble, concurrency=1)
+            .add_sink(8)
+            .build(num_threads=1)
         )
         with pipeline.auto_stop():
             yield from pipeline

@@ -86,9 +86,7 @@ def stateful(folder: Path, work: Workload) -> Callable[[], Iterator[Any]]:
     from torchdata.stateful_dataloader import StatefulDataLoader
 
     records = Records(folder, work.few)
-    return lambda: forever(
-        StatefulDataLoader(records, batch_size=work.batch, shuffle=True, drop_last=True)
-    )
+    return lambda: forever(StatefulDataLoader(records, batch_size=work.batch, shuffle=True, drop_last=True))
 
 
 @contestant("tensordict memmap", "peer", needs="tensordict")

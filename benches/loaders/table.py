@@ -92,9 +92,7 @@ def _verdicts(key: str, runs: Runs) -> str:
     for what, name, other, target in wanted:
         if name in runs and other in runs:
             found = ratio(runs, name, other)[0]
-            lines.append(
-                [what, f"{found:,.2f} ×", f"≥ {target:g} ×", "met" if found >= target else "MISSED"]
-            )
+            lines.append([what, f"{found:,.2f} ×", f"≥ {target:g} ×", "met" if found >= target else "MISSED"])
     return rows(["figure", "measured", "target", ""], lines)
 
 
@@ -123,10 +121,8 @@ def _bars(key: str, record_bytes: int, runs: Runs, names: Sequence[str], top: in
     def x(rate: float) -> float:
         return left + width * (math.log10(rate) - least) / (most - least)
 
-    parts = [
-        f'<text x="10" y="{top + 28}" font-size="15" font-weight="bold" fill="#212529">'
-        f"{key}: records/s, logarithmic ({record_bytes:,} bytes a record)</text>"
-    ]
+    title = f"{key}: records/s, logarithmic ({record_bytes:,} bytes a record)"
+    parts = [f'<text x="10" y="{top + 28}" font-size="15" font-weight="bold" fill="#212529">{title}</text>']
     base = top + 42
     for number, name in enumerate(names):
         y, rate = base + 22 * number, median(runs, name)

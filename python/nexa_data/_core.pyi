@@ -178,10 +178,10 @@ class Assembler:
         shards: Sequence[tuple[_Path, int]],
         columns: Sequence[str],
         *,
-        selection: Selection | None = None,
         convert: Mapping[str, tuple[str, float, float]] = ...,
         pad: Mapping[str, tuple[Sequence[int], float, bool]] = ...,
         borrow: bool = False,
+        selection: Selection | None = None,
         max_idle_bytes: int = 268435456,
     ) -> Assembler: ...
     def __len__(self) -> int: ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data import _core
 from nexa_data.config_columns import PackConfig, parse_pack
-from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset
+from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset, ShardSource
 from nexa_data.optional import needed
 
 with needed("torch", "PackedDataset"):
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from nexa_data.datasets.shards import ShardSource
     from nexa_data.holds import Hold
 
 __all__ = ["PackedDataset", "PackedRequest"]
@@ -63,7 +62,7 @@ class PackedDataset(ShardDataset):
     `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
 
     Args:
-        folder: Folder of the artifact, or of any catalog of Arrow shards; or sources.
+        folder: Folder of the artifact, or of any catalog of Arrow shards.
         split: The split.
         pack: The packing, as `data.batch.pack`.
         hold: Keeps a staged copy from being evicted.
@@ -120,7 +119,7 @@ class PackedDataset(ShardDataset):
         pack = self.pack
         return _core.PackedEpoch(
             self._assembler,
-            self.native(order),
+            order.native(),
             length=pack.length,
             window=pack.lookahead,
             pad_id=pack.pad_id,

@@ -132,8 +132,8 @@ class ShardDataset(Dataset[Any]):
             file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
 
     Raises:
-        ConfigError: `augment` is given, but not both columns that it wants; a column can't become what is asked; no
-            record has one of `allow_labels`.
+        ConfigError: `augment` is given, but not both columns that it wants; no record has one of `allow_labels`; a
+            column can't become what is asked.
         CatalogError: There is no such split.
         RecordError: A shard isn't Arrow, is cut short, or has no such column.
 
@@ -187,12 +187,12 @@ class ShardDataset(Dataset[Any]):
         self._assembler = _core.Assembler(
             self._shards(),
             list(self.columns),
-            selection=self._selection,
             **self.forms.native(),
             borrow=self.borrow,
+            selection=self._selection,
         )
-        self._drawn: tuple[EpochOrder, _core.Order] | None = None
         self._forms = BatchForms(self._assembler, self.columns, self.forms)
+        self._drawn: tuple[EpochOrder, _core.Order] | None = None
         if not (self._forms.plain or self.as_dict):
             raise ConfigError(
                 f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data.distributed import DistributedSampler
 
 from nexa_data import _core
-from nexa_data.datasets.shards import BatchRequest, EpochOrder
+from nexa_data.datasets.shards import BatchRequest
 from nexa_data.errors import ConfigError
+from nexa_data.loaders.orders import PlainOrders
 from nexa_data.loaders.sampler import ShardSampler
 
 if TYPE_CHECKING:
     from nexa_data.datasets.packed import PackedDataset
+    from nexa_data.loaders.orders import Orders
     from nexa_data.loaders.plan import BatchPlan
 
 __all__ = ["DistributedPackedSampler", "PackedSampler"]
@@ -27,40 +29,34 @@ class PackedSampler(ShardSampler):
         plan: How rows are cut into batches; their number is that of the epoch.
         seed: Seed of the orders.
         shuffle: Whether each epoch has an order of its own.
+        orders: The orders of all epochs; default: all records, mixed if `shuffle`.
     """
 
-    def __init__(self, dataset: PackedDataset, plan: BatchPlan, *, seed: int, shuffle: bool) -> None:
-        super().__init__(dataset, plan, seed=seed, shuffle=shuffle)
+    def __init__(
+        self,
+        dataset: PackedDataset,
+        plan: BatchPlan,
+        *,
+        seed: int,
+        shuffle: bool,
+        orders: Orders | None = None,
+    ) -> None:
+        orders = orders or PlainOrders(len(dataset), seed, shuffle)
+        super().__init__(dataset, plan, seed=seed, shuffle=shuffle, orders=orders)
         self._packed = dataset
-        self._cut()
+        self._order()
 
     def __len__(self) -> int:
         # Whoever asks after an epoch's end means the next one, which has rows of its own.
         if self._started and self._consumed >= self._end():
-            return replace(self.plan, records=self._rows(self.epoch + 1).rows).batches()
+            return replace(self.plan, records=self._positions(self.epoch + 1)).batches()
         return super().__len__()
 
-    def _order(self) -> EpochOrder:
-        self._cut()
-        return EpochOrder(len(self._packed), self.seed, self.epoch, self.shuffle)
+    def _rows(self, epoch: int) -> _core.PackedEpoch:
+        return self._packed.epoch(self._orders.order(epoch))
 
     def _positions(self, epoch: int) -> int:
         return self._rows(epoch).rows
-
-    def _rows(self, epoch: int) -> _core.PackedEpoch:
-        return self._packed.epoch(EpochOrder(len(self._packed), self.seed, epoch, self.shuffle))
-
-    def _cut(self) -> None:
-        self.plan = replace(self.plan, records=self._rows(self.epoch).rows)
-
-    def _next_epoch(self) -> None:
-        super()._next_epoch()
-        self._cut()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next `iter()` yields, from its beginning."""
-        super().set_epoch(epoch)
-        self._cut()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the epoch stands: a few numbers, the same on every rank; `consumed` counts rows."""
@@ -95,20 +91,28 @@ class PackedSampler(ShardSampler):
         if isinstance(state.get("epoch"), int):
             # The state's epoch has rows of its own, and their number is compared.
             self.epoch = state["epoch"]
-            self._cut()
+            self._order()
         try:
             super().load_state_dict(state)
         except ConfigError:
             self.epoch = before
-            self._cut()
+            self._order()
             raise
 
 
 class DistributedPackedSampler(PackedSampler, DistributedSampler[BatchRequest]):
     """The same, where this process takes its own slice: frameworks leave a `DistributedSampler` as it is."""
 
-    def __init__(self, dataset: PackedDataset, plan: BatchPlan, *, seed: int, shuffle: bool) -> None:
-        PackedSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle)
+    def __init__(
+        self,
+        dataset: PackedDataset,
+        plan: BatchPlan,
+        *,
+        seed: int,
+        shuffle: bool,
+        orders: Orders | None = None,
+    ) -> None:
+        PackedSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, orders=orders)
         # What a DistributedSampler's users read.
         self.dataset = dataset
         self.num_replicas = plan.world_size

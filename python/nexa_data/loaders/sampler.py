@@ -93,12 +93,13 @@ class ShardSampler(Sampler[BatchRequest]):
 
     def _order(self) -> EpochOrder:
         """Return the epoch's order, and cut the epoch by its length: that of a mixture may change."""
-        order = self._orders.order(self.epoch)
-        if order.records != self.plan.records:
-            self.plan = replace(self.plan, records=order.records)
-        return order
+        positions = self._positions(self.epoch)
+        if positions != self.plan.records:
+            self.plan = replace(self.plan, records=positions)
+        return self._orders.order(self.epoch)
 
     def _positions(self, epoch: int) -> int:
+        """Return how many positions batches are cut from in an epoch."""
         return self._orders.order(epoch).records
 
     def _end(self) -> int:

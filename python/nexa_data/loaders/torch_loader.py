@@ -12,7 +12,7 @@ from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
 from nexa_data.datasets.packed import PackedDataset
-from nexa_data.datasets.shards import EpochOrder, ShardDataset, ShardSource
+from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
@@ -195,7 +195,6 @@ def _loader(
     borrow: bool,
 ) -> ShardLoader:
     data, train = config.data, split == "train"
-    shuffle = _shuffles(config, train=train)
     batch = data.global_batch_size or data.batch_size * ranks.world_size
 
     def cut(records: int) -> BatchPlan:
@@ -204,6 +203,7 @@ def _loader(
 
     dataset: ShardDataset
     sampler: ShardSampler
+    shuffle = _shuffles(config, train=train)
     if data.batch.pack is None:
         dataset = ShardDataset(
             sources,
@@ -221,26 +221,22 @@ def _loader(
         plan = cut(orders.order(0).records)
         sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, orders=orders)
     else:
-        _check_packed(config, train=train, borrow=borrow)
+        if borrow or (train and data.augmentations):
+            raise ConfigError(
+                f"{config.origin}: packed rows are neither borrowed nor augmented",
+                remedy="leave borrow and data.augmentations out, or data.batch.pack",
+            )
+        if data.mixture is not None or data.order.balance is not None:
+            raise ConfigError(
+                f"{config.origin}: rows are packed of one dataset, each of its records once an epoch",
+                remedy="leave data.mixture and data.order.balance out, or data.batch.pack",
+            )
         dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, hold=hold)
-        rows = packed.epoch(EpochOrder(len(packed), config.seed, 0, shuffle)).rows
+        orders = _orders(config, packed, train=train)
         packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
-        sampler = packed_kind(packed, cut(rows), seed=config.seed, shuffle=shuffle)
+        plan = cut(packed.epoch(orders.order(0)).rows)
+        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, orders=orders)
     return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
-
-
-def _check_packed(config: Config, *, train: bool, borrow: bool) -> None:
-    data = config.data
-    if borrow or (train and data.augmentations):
-        raise ConfigError(
-            f"{config.origin}: packed rows are neither borrowed nor augmented",
-            remedy="leave borrow and data.augmentations out, or data.batch.pack",
-        )
-    if data.mixture is not None or data.order.mode == "block" or data.order.balance:
-        raise ConfigError(
-            f"{config.origin}: packed rows of a mixture, of blocks or of balanced classes are not served by this version",
-            remedy="pack one dataset in the order full or none",
-        )
 
 
 def _shuffles(config: Config, *, train: bool) -> bool:

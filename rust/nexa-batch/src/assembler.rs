@@ -191,9 +191,9 @@ impl Assembler {
         let (mut records, mut last) = (Vec::new(), None);
         gather(len, plans, &mut targets, |range, places| {
             records.clear();
-            rows.fill(range, &mut records);
+            self.fill(rows, range, &mut records)?;
             for &record in &records {
-                let (number, row) = self.checked(self.served(record)?)?;
+                let (number, row) = self.checked(record)?;
                 // Rows as stored mostly lie in the shard of the row before.
                 let shard: &OpenShard = match last {
                     Some((same, shard)) if same == number => shard,
@@ -224,25 +224,32 @@ impl Assembler {
     /// Find shard and row of some of a batch's records.
     fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
         let mut records = Vec::with_capacity(range.len());
-        rows.fill(range, &mut records);
-        self.locate_all(&records)
+        self.fill(rows, range, &mut records)?;
+        records.into_iter().map(|record| self.checked(record)).collect()
     }
 
-    /// Find shard and row of each of the records that are served.
+    /// Find shard and row of each of these records.
     pub(crate) fn locate_all(&self, records: &[u64]) -> Result<Vec<(usize, usize)>, BatchError> {
-        records.iter().map(|&record| self.checked(self.served(record)?)).collect()
+        let mut records = records.to_vec();
+        self.chosen(&mut records)?;
+        records.into_iter().map(|record| self.checked(record)).collect()
     }
 
-    /// The store's number of a record that is served.
-    #[inline]
-    fn served(&self, record: u64) -> Result<u64, BatchError> {
-        match &self.selection {
-            None => Ok(record),
-            Some(selection) => {
-                let beyond = BatchError::OutOfRange { index: record, len: selection.len() };
-                selection.get(record).ok_or(beyond)
+    /// Write the store's numbers of some records to `found`, which is empty.
+    fn fill(&self, rows: &Rows, range: Range<usize>, found: &mut Vec<u64>) -> Result<(), BatchError> {
+        rows.fill(range, found);
+        self.chosen(found)
+    }
+
+    /// Turn numbers among the records that are served into the store's.
+    fn chosen(&self, found: &mut [u64]) -> Result<(), BatchError> {
+        if let Some(selection) = &self.selection {
+            for record in found {
+                let (index, len) = (*record, selection.len());
+                *record = selection.get(index).ok_or(BatchError::OutOfRange { index, len })?;
             }
         }
+        Ok(())
     }
 
     #[inline]

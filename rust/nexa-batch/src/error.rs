@@ -34,22 +34,6 @@ pub enum BatchError {
         /// What this shard has.
         found: String,
     },
-    /// A mixture that can't be planned.
-    #[error("the mixture can't be planned: {detail}")]
-    Mixture {
-        /// What is impossible.
-        detail: String,
-    },
-    /// Records are to be told apart by a label that isn't a class.
-    #[error("{}: column '{column}' is {found}, but filters and classes want one integer a record", path.display())]
-    NotClasses {
-        /// The shard.
-        path: PathBuf,
-        /// The column.
-        column: String,
-        /// What it has.
-        found: String,
-    },
     /// A column's numbers can't become what was asked for.
     #[error("column '{column}' is {from} and can't become {to}: {detail}; change data.batch.convert")]
     Conversion {
@@ -84,6 +68,22 @@ pub enum BatchError {
         items: usize,
         /// The largest width.
         most: usize,
+    },
+    /// A mixture that can't be planned.
+    #[error("the mixture can't be planned: {detail}")]
+    Mixture {
+        /// What is impossible.
+        detail: String,
+    },
+    /// Records are to be told apart by a label that isn't a class.
+    #[error("{}: column '{column}' is {found}, but filters and classes want one integer a record", path.display())]
+    NotClasses {
+        /// The shard.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it has.
+        found: String,
     },
     /// The split's records or a batch's bytes don't fit into this machine's integers.
     #[error("{what} is too large for this machine")]

@@ -48,10 +48,10 @@ mod _core {
     #[pymodule_export]
     const ORDER_VERSION: u32 = nexa_batch::ORDER_VERSION;
 
-    /// Positions among which the turns of a mixture's sources are mixed.
-    #[pymodule_export]
-    const MIXTURE_WINDOW: u64 = nexa_batch::MIXTURE_WINDOW;
     /// Version of the packing of sequences that this build does.
     #[pymodule_export]
     const PACK_VERSION: u32 = nexa_batch::PACK_VERSION;
+    /// Positions among which the turns of a mixture's sources are mixed.
+    #[pymodule_export]
+    const MIXTURE_WINDOW: u64 = nexa_batch::MIXTURE_WINDOW;
 }

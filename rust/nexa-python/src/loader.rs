@@ -30,18 +30,18 @@ impl Assembler {
     /// that become of one width. With `borrow`, records that lie together are handed out where they lie.
     #[new]
     #[pyo3(signature = (
-        shards, columns, *, selection = None, convert = HashMap::new(), pad = HashMap::new(), borrow = false,
+        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false, selection = None,
         max_idle_bytes = 268_435_456
     ))]
-    #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
+    #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn new(
         py: Python<'_>,
         shards: Vec<(PathBuf, u64)>,
         columns: Vec<String>,
-        selection: Option<&Selection>,
         convert: HashMap<String, (String, f64, f64)>,
         pad: HashMap<String, (Vec<usize>, f64, bool)>,
         borrow: bool,
+        selection: Option<&Selection>,
         max_idle_bytes: usize,
     ) -> PyResult<Self> {
         let shards = specs(shards);

@@ -224,12 +224,3 @@ def test_the_middle_of_huge_epochs_is_arithmetic() -> None:
             assert len(set(order.native().records(2**61, 1000))) == 1000
         else:
             assert order.mixed.plan().counts(3 * 2**40) == [2**40] * 3
-
-
-@pytest.mark.parametrize("order", [{"mode": "block"}, {"balance": "classes"}])
-def test_packed_rows_of_other_orders_are_refused(base: dict[str, Any], order: dict[str, Any]) -> None:
-    config = having(base, order=order, batch={"pack": {"column": "tokens", "length": 8}})
-    with pytest.raises(
-        ConfigError, match="packed rows of a mixture, of blocks or of balanced classes are not served"
-    ):
-        build_loader(config, "train")
