@@ -185,12 +185,20 @@ class ShardConfig(_Section):
 class BatchConfig(_Section):
     """The form of a batch."""
 
-    as_: Literal["tuple", "dict"] = Field(default="tuple", alias="as")
-    """`tuple`: `(features, labels)`; `dict`: by column name."""
+    as_: Literal["tuple", "dict"] | None = Field(default=None, alias="as")
+    """`tuple`: `(features, labels)`; `dict`: by column name; default: `dict` if there is more than features and label."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
-    tail: Annotated[Literal["drop", "keep", "repeat"] | None, _not_yet("pad")] = None
-    """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
+    tail: Literal["drop", "keep", "repeat", "pad"] | None = None
+    """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits; `repeat` fills
+    it up from the epoch's beginning; `pad` too, and gives each batch a boolean mask, True for what counts."""
+
+    @property
+    def as_dict(self) -> bool:
+        """Whether batches are mappings."""
+        if self.as_ is not None:
+            return self.as_ == "dict"
+        return not set(self.columns or ()) <= {"features", "label"}
 
 
 class OrderConfig(_Section):

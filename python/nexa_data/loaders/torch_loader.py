@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import torch
 from torch.utils.data import DataLoader
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
+from nexa_data.datasets.finish import MASK, Finish, collate
 from nexa_data.datasets.shards import ShardDataset
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.artifact import dataset_folder
@@ -20,16 +22,32 @@ from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 from nexa_data.pipeline import DataPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from torch.distributed.device_mesh import DeviceMesh
+
     from nexa_data.config import Config
+    from nexa_data.datasets.loader_stats import LoaderStats
     from nexa_data.holds import Hold
     from nexa_data.loaders.ranks import Ranks
 
-__all__ = ["ShardLoader", "build_loader", "build_loaders"]
+__all__ = ["LoaderOptions", "ShardLoader", "build_loader", "build_loaders"]
 
 _log = logging.getLogger(__name__)
+
+
+class LoaderOptions(TypedDict, total=False):
+    """What may be said of a loader beside its config; see `build_loader`."""
+
+    rank: int | None
+    world_size: int | None
+    shard: str | tuple[int, int]
+    mesh: DeviceMesh | None
+    dp_dims: Sequence[str | int] | str | int | None
+    transform: Callable[[Any], Any] | None
+    sample_transform: Callable[[Any], Any] | None
+    collate_fn: Callable[[list[Any]], Any] | None
 
 
 class ShardLoader(DataLoader[Any]):
@@ -38,10 +56,14 @@ class ShardLoader(DataLoader[Any]):
     Frameworks that rebuild a DataLoader from its parts lose only what this class adds for comfort: the state and
     the epoch, which the sampler has too.
 
+    Several threads may draw from one iterator; each batch goes to one of them, and who gets which is theirs to settle.
+    The state counts what was drawn from the iterator that was begun last.
+
     Args:
         dataset: The records.
         sampler: The batches.
-        pin_memory: Put batches into page-locked memory.
+        pin_memory: Copy each batch into page-locked memory, by torch's own means: its allocator gives such memory out
+            again only when the copies from it are done. (Written by the book: no machine with a device has run it.)
     """
 
     def __init__(self, dataset: ShardDataset, sampler: ShardSampler, *, pin_memory: bool = False) -> None:
@@ -50,7 +72,7 @@ class ShardLoader(DataLoader[Any]):
             batch_size=None,
             sampler=sampler,
             num_workers=0,
-            collate_fn=_as_it_is,
+            collate_fn=collate,
             pin_memory=pin_memory,
         )
 
@@ -80,19 +102,29 @@ class ShardLoader(DataLoader[Any]):
         """
         self._batches.load_state_dict(state)
 
+    def stats(self) -> LoaderStats:
+        """Return what was loaded in this process so far, and where the time went."""
+        dataset = self.dataset
+        if not isinstance(dataset, ShardDataset):
+            raise ConfigError(
+                f"the loader's dataset was replaced by a {type(dataset).__name__}, which has no counters",
+                remedy="keep the dataset that build_loader made",
+            )
+        return dataset.stats()
 
-def _as_it_is(batch: Any) -> Any:
-    """Return the batch: the dataset assembled it."""
-    return batch
 
-
-def build_loader(
+def build_loader(  # noqa: PLR0913 (one for each option)
     config_path: Path | str | Mapping[str, Any] | Config,
     split: str,
     *,
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    mesh: DeviceMesh | None = None,
+    dp_dims: Sequence[str | int] | str | int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    sample_transform: Callable[[Any], Any] | None = None,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
 ) -> ShardLoader:
     """Return the loader of one split.
 
@@ -106,10 +138,18 @@ def build_loader(
         rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
         world_size: Number of ranks.
         shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+        mesh: A device mesh instead of these three: rank and world size are those of its dimensions `dp_dims`, so that
+            tensor- and context-parallel peers get equal batches.
+        dp_dims: The data-parallel dimensions of `mesh`, by name or number.
+        transform: Function of a whole batch, last of all steps; what it returns is the batch.
+        sample_transform: Function of one record, for code that exists; Python then makes objects for every record,
+            which is slow, and said once in the log.
+        collate_fn: Function from a list of records to a batch, instead of torch's `default_collate`; as slow.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
-        memory that is the caller's own.
+        memory that is the caller's own. With `batch: {as: dict}`, or columns beside these two, it yields a mapping; with
+        `tail: pad` a mask (B,) comes with each batch, as `mask` or as the third of the tuple.
 
     Raises:
         ConfigError: The config is wrong, or has no such split.
@@ -125,29 +165,44 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard)[split]
+    options: LoaderOptions = {
+        "rank": rank,
+        "world_size": world_size,
+        "shard": shard,
+        "mesh": mesh,
+        "dp_dims": dp_dims,
+        "transform": transform,
+        "sample_transform": sample_transform,
+        "collate_fn": collate_fn,
+    }
+    return build_loaders(config_path, (split,), **options)[split]
 
 
 def build_loaders(
     config_path: Path | str | Mapping[str, Any] | Config,
     splits: Iterable[str],
-    *,
-    rank: int | None = None,
-    world_size: int | None = None,
-    shard: str | tuple[int, int] = "auto",
+    **options: Unpack[LoaderOptions],
 ) -> dict[str, ShardLoader]:
     """Return a loader for each split, all of one artifact; see `build_loader`."""
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
     pipeline = DataPipeline(config)
-    ranks = find_ranks(rank, world_size, shard)
+    finish = Finish(
+        **{name: options.pop(name, None) for name in ("transform", "sample_transform", "collate_fn")}
+    )
+    ranks = find_ranks(**options)
+    if finish.by_record:
+        _log.warning(
+            "sample_transform and collate_fn make Python objects for every record: the slow path; "
+            "transform= takes a whole batch"
+        )
     if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
     folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks) for split in wanted}
+    return {split: _loader(config, folder, hold, split, ranks, finish) for split in wanted}
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
@@ -160,27 +215,50 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _loader(config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks) -> ShardLoader:
+def _loader(  # noqa: PLR0913 (what each split's loader has in common)
+    config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, finish: Finish
+) -> ShardLoader:
     data, train = config.data, split == "train"
+    columns = data.batch.columns or ("features", "label")
+    masked = data.batch.tail == "pad"
+    if masked and MASK in columns:
+        raise ConfigError(
+            f"data.batch.tail is pad, but data.batch.columns has a column named {MASK} of its own",
+            remedy="leave the column out, or choose another tail",
+        )
     dataset = ShardDataset(
         folder,
         split,
-        columns=data.batch.columns or ("features", "label"),
-        as_dict=data.batch.as_ == "dict",
+        columns=columns,
+        as_dict=data.batch.as_dict,
         augment=batch_augmentor(config) if train else None,
+        finish=replace(finish, masked=masked),
         hold=hold,
     )
     records = len(dataset)
-    batch = data.global_batch_size or data.batch_size * ranks.world_size
+    batch = _global_batch(config, ranks)
     tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail, group=ranks.lane[1])
     sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
     shuffle = train and data.shuffle and data.order.mode == "full"
     return ShardLoader(
         dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=shuffle),
+        sampler(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane),
         pin_memory=data.pin_memory and _has_device(),
     )
+
+
+def _global_batch(config: Config, ranks: Ranks) -> int:
+    """Return the records of a batch over the ranks that we cut for; whole ones may be dealt out by somebody else."""
+    data, lanes = config.data, ranks.lane[1]
+    if data.global_batch_size is None:
+        return data.batch_size * ranks.world_size
+    if data.global_batch_size % lanes:
+        raise ConfigError(
+            f"data.global_batch_size {data.global_batch_size} can't be dealt out to {lanes} processes by {ranks.source}",
+            remedy="make it a multiple",
+        )
+    return data.global_batch_size // lanes
 
 
 def _has_device() -> bool:

@@ -1,9 +1,11 @@
 //! Rows → one buffer a column.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 
+use crate::counters::Counters;
 use crate::gather::{Place, gather};
 use crate::store::OpenShard;
 use crate::{BatchError, Order, Store};
@@ -61,12 +63,14 @@ pub struct BatchBuffers {
 pub struct Assembler {
     store: Arc<Store>,
     pool: BufferPool,
+    counters: Arc<Counters>,
 }
 
 impl Assembler {
     /// Make an assembler that keeps at most `max_idle_bytes` of buffers for reuse.
     pub fn new(store: Arc<Store>, max_idle_bytes: usize) -> Self {
-        Self { store, pool: BufferPool::new(Alignment::PAGE, max_idle_bytes) }
+        let pool = BufferPool::new(Alignment::PAGE, max_idle_bytes);
+        Self { store, pool, counters: Arc::default() }
     }
 
     /// The store that it reads.
@@ -79,11 +83,17 @@ impl Assembler {
         &self.pool
     }
 
+    /// What was done so far; clones of an assembler share it.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Assemble one batch now, on this thread.
     ///
     /// # Errors
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
+        let started = Instant::now();
         let len = rows.len();
         let places = self.find(rows)?;
         let widths: Vec<usize> = self.store.columns().iter().map(|spec| spec.row_bytes).collect();
@@ -94,6 +104,7 @@ impl Assembler {
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
         gather(&places, &widths, &mut targets);
+        self.counters.assembled(started.elapsed());
         Ok(BatchBuffers { rows: len, columns })
     }
 

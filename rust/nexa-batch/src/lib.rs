@@ -5,11 +5,12 @@
 //!
 //! - [`Order`]: position → record, a keyed bijection that costs O(1) time and no memory;
 //! - [`Store`]: record → bytes, columns of fixed width over lazily opened shards;
-//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]).
+//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`].
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
 mod assembler;
+mod counters;
 mod error;
 mod gather;
 mod order;
@@ -17,6 +18,7 @@ mod store;
 mod ticket;
 
 pub use assembler::{Assembler, BatchBuffers, Rows};
+pub use counters::{Counters, Stats};
 pub use error::BatchError;
 pub use order::{ORDER_VERSION, Order};
 pub use store::{ShardSpec, Store};

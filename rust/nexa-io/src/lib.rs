@@ -10,6 +10,7 @@
 //! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
 //! - [`FilePieces`]: a file read piece by piece into the caller's memory.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
+//! - [`forks`]: a fork waits until no thread of ours is in the middle of something.
 //! - [`threads`]: the one pool of compute threads of this process.
 //!
 //! What it is not: an object store client, an async runtime, or a file format. Every call blocks; callers that hold a
@@ -22,6 +23,7 @@ pub mod copy;
 pub mod digest;
 mod digest_file;
 pub mod error;
+pub mod forks;
 pub mod mapped;
 mod pieces;
 pub mod place;

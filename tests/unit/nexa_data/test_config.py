@@ -364,7 +364,6 @@ def test_any_mapping_gives_a_config_or_a_typed_error(value: Any) -> None:
         ("mixture", [{"artifact": "a", "weight": 1}]),
         ("order.mode", "block"),
         ("order.window", 4),
-        ("batch.tail", "pad"),
         ("on_error", "quarantine"),
     ],
 )
