@@ -189,9 +189,17 @@ def build_loaders(
     _check_splits(config, wanted)
     pipeline = DataPipeline(config)
     finish = Finish(
-        **{name: options.pop(name, None) for name in ("transform", "sample_transform", "collate_fn")}
+        transform=options.get("transform"),
+        sample_transform=options.get("sample_transform"),
+        collate_fn=options.get("collate_fn"),
     )
-    ranks = find_ranks(**options)
+    ranks = find_ranks(
+        options.get("rank"),
+        options.get("world_size"),
+        options.get("shard", "auto"),
+        mesh=options.get("mesh"),
+        dp_dims=options.get("dp_dims"),
+    )
     if finish.by_record:
         _log.warning(
             "sample_transform and collate_fn make Python objects for every record: the slow path; "
