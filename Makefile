@@ -56,7 +56,7 @@ test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines
+test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines, a soak of NEXA_SOAK_SECONDS=600
 	cargo test -p nexa-catalog --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow
 
