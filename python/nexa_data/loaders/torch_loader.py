@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import torch
 from torch.utils.data import DataLoader
@@ -64,9 +64,24 @@ class ShardLoader(DataLoader[Any]):
         sampler: The batches.
         pin_memory: Copy each batch into page-locked memory, by torch's own means: its allocator gives such memory out
             again only when the copies from it are done. (Written by the book: no machine with a device has run it.)
+        shuffle: False; here for frameworks that make a loader again from its parts and pass all that a DataLoader takes.
+        batch_sampler: None; here for the same reason.
     """
 
-    def __init__(self, dataset: ShardDataset, sampler: ShardSampler, *, pin_memory: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: ShardDataset,
+        sampler: ShardSampler,
+        *,
+        pin_memory: bool = False,
+        shuffle: Literal[False] = False,
+        batch_sampler: None = None,
+    ) -> None:
+        if shuffle or batch_sampler is not None:
+            raise ConfigError(
+                "a ShardLoader's sampler yields whole batches: it takes no shuffle and no batch_sampler",
+                remedy="set data.shuffle, or make a plain DataLoader of its dataset",
+            )
         super().__init__(
             dataset,
             batch_size=None,
