@@ -95,6 +95,18 @@ bench: $(BUILD_STAMP) ## Run the benches: ours beside the peers and the machine'
 bench-staging: $(BUILD_STAMP) ## Run the staging bench: ours beside the disk's ceiling and the peers (BENCH_ARGS=--quick)
 	$(BIN)/python -m benches.staging $(BENCH_ARGS)
 
+# The peers live in an environment of their own, since their dependencies aren't ours.
+BENCH_VENV ?= .venv-bench-loaders
+$(BENCH_VENV)/.peers: benches/loaders/requirements.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(BENCH_VENV)
+	$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --requirement pyproject.toml --extra demo maturin torchvision --requirement benches/loaders/requirements.txt
+	$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --no-deps mosaicml-streaming==0.13.0
+	@touch $@
+
+.PHONY: bench-loaders
+bench-loaders: $(BENCH_VENV)/.peers $(BUILD_STAMP) ## Run the loaders' bench: ours beside the memory's limit and the peers (BENCH_ARGS=--quick)
+	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m benches.loaders $(BENCH_ARGS)
+
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
 	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s

@@ -7,7 +7,7 @@ use nexa_io::{Alignment, BufferPool, PooledBuf};
 
 use crate::counters::Counters;
 use crate::gather::{Place, gather};
-use crate::store::OpenShard;
+use crate::store::{Held, OpenShard};
 use crate::{BatchError, Order, Store};
 
 /// Which records a batch holds, in which order.
@@ -95,7 +95,9 @@ impl Assembler {
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let started = Instant::now();
         let len = rows.len();
-        let places = self.find(rows)?;
+        let found = self.find(rows)?;
+        let held = self.store.hold(&found)?;
+        let places = places(&found, &held)?;
         let widths: Vec<usize> = self.store.columns().iter().map(|spec| spec.row_bytes).collect();
         let buffers = widths.iter().map(|width| {
             let bytes = width.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
@@ -108,24 +110,27 @@ impl Assembler {
         Ok(BatchBuffers { rows: len, columns })
     }
 
-    /// Find the place of each record.
-    fn find(&self, rows: &Rows) -> Result<Vec<Place<'_>>, BatchError> {
+    /// Find shard and row of each record.
+    fn find(&self, rows: &Rows) -> Result<Vec<(usize, usize)>, BatchError> {
         let mut records = Vec::with_capacity(rows.len());
         rows.fill(&mut records);
-        let mut places = Vec::with_capacity(rows.len());
-        let mut last: Option<(usize, &OpenShard)> = None;
-        for record in records {
-            if record >= self.store.len() {
-                return Err(BatchError::OutOfRange { index: record, len: self.store.len() });
-            }
-            let (number, row) = self.store.locate(record);
-            let shard = match last {
-                Some((same, shard)) if same == number => shard,
-                _ => self.store.shard(number)?,
-            };
-            last = Some((number, shard));
-            places.push(shard.place(row));
+        match records.iter().find(|&&record| record >= self.store.len()) {
+            Some(&record) => Err(BatchError::OutOfRange { index: record, len: self.store.len() }),
+            None => Ok(records.into_iter().map(|record| self.store.locate(record)).collect()),
         }
-        Ok(places)
     }
+}
+
+/// Find the memory of each row; shards that no batch has needed before are opened.
+fn places<'a>(found: &[(usize, usize)], held: &'a Held<'_>) -> Result<Vec<Place<'a>>, BatchError> {
+    let mut last: Option<(usize, &OpenShard)> = None;
+    let place = |&(number, row): &(usize, usize)| {
+        let shard = match last {
+            Some((same, shard)) if same == number => shard,
+            _ => held.shard(number)?,
+        };
+        last = Some((number, shard));
+        Ok(shard.place(row))
+    };
+    found.iter().map(place).collect()
 }

@@ -1,8 +1,12 @@
 //! Record → bytes: columns of fixed width over shards that are opened when first touched.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use lru::LruCache;
 use nexa_records::{ColumnSpec, FixedColumn, RecordError, Shard, column_spec, fixed_column};
 
 use crate::BatchError;
@@ -17,10 +21,14 @@ pub struct ShardSpec {
     pub records: u64,
 }
 
+/// Shards that stay open at most. A process may have some 65,000 mappings (`vm.max_map_count`), and has other stores too.
+const MOST_OPEN: usize = 16_384;
+
 /// The records of one split, numbered through its shards in their order.
 #[derive(Debug)]
 pub struct Store {
-    shards: Vec<LazyShard>,
+    shards: Vec<ShardSpec>,
+    open: Opened,
     /// First record of each shard, and the number of records at the end.
     starts: Vec<u64>,
     /// Records of every shard but the last, if they agree: then a division finds the shard.
@@ -28,10 +36,30 @@ pub struct Store {
     columns: Vec<ColumnSpec>,
 }
 
+/// The shards that are open.
 #[derive(Debug)]
-struct LazyShard {
-    spec: ShardSpec,
-    open: OnceLock<Arc<OpenShard>>,
+enum Opened {
+    /// Each from its first use on: few enough.
+    Kept(Vec<OnceLock<OpenShard>>),
+    /// Those that were used last.
+    Recent(Mutex<LruCache<usize, Arc<OpenShard>>>),
+}
+
+/// Keeps the shards of one batch open while it is assembled.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    store: &'a Store,
+    /// Where not all shards stay open: those that this batch needs.
+    recent: HashMap<usize, Arc<OpenShard>>,
+}
+
+impl Held<'_> {
+    pub(crate) fn shard(&self, shard: usize) -> Result<&OpenShard, BatchError> {
+        match &self.store.open {
+            Opened::Kept(shards) => self.store.kept(shard, &shards[shard]),
+            Opened::Recent(_) => Ok(&self.recent[&shard]),
+        }
+    }
 }
 
 /// A shard's columns in memory: `chunks[chunk][column]`.
@@ -75,6 +103,18 @@ impl Store {
     /// # Errors
     /// A shard that can't be read, a column that isn't there or has no fixed width.
     pub fn open(shards: Vec<ShardSpec>, columns: &[String]) -> Result<Self, BatchError> {
+        Self::open_bounded(shards, columns, MOST_OPEN)
+    }
+
+    /// As [`open`](Self::open), with another bound on the shards that are open at a time (while no batch needs more).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_bounded(
+        shards: Vec<ShardSpec>,
+        columns: &[String],
+        most_open: usize,
+    ) -> Result<Self, BatchError> {
         let shards: Vec<_> = shards.into_iter().filter(|spec| spec.records > 0).collect();
         let mut starts = Vec::with_capacity(shards.len() + 1);
         let mut total = 0_u64;
@@ -91,8 +131,11 @@ impl Store {
             Some(first) => column_specs(&Shard::open(&first.path)?, columns)?,
             None => Vec::new(),
         };
-        let shards = shards.into_iter().map(|spec| LazyShard { spec, open: OnceLock::new() }).collect();
-        Ok(Self { shards, starts, uniform, columns: specs })
+        let open = match NonZero::new(most_open) {
+            Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
+            _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
+        };
+        Ok(Self { shards, open, starts, uniform, columns: specs })
     }
 
     /// Records in the split.
@@ -122,15 +165,37 @@ impl Store {
         (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
-    /// The opened shard number `shard`.
-    pub(crate) fn shard(&self, shard: usize) -> Result<&Arc<OpenShard>, BatchError> {
-        let lazy = &self.shards[shard];
-        if let Some(open) = lazy.open.get() {
+    /// Keep open the shards of these places.
+    pub(crate) fn hold(&self, places: &[(usize, usize)]) -> Result<Held<'_>, BatchError> {
+        let mut recent = HashMap::new();
+        if let Opened::Recent(cache) = &self.open {
+            for &(shard, _) in places {
+                if let Entry::Vacant(vacant) = recent.entry(shard) {
+                    vacant.insert(self.recent(shard, cache)?);
+                }
+            }
+        }
+        Ok(Held { store: self, recent })
+    }
+
+    fn kept<'a>(&self, shard: usize, open: &'a OnceLock<OpenShard>) -> Result<&'a OpenShard, BatchError> {
+        if let Some(open) = open.get() {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let open = Arc::new(OpenShard::open(&lazy.spec, &self.columns)?);
-        Ok(lazy.open.get_or_init(|| open))
+        let found = OpenShard::open(&self.shards[shard], &self.columns)?;
+        Ok(open.get_or_init(|| found))
+    }
+
+    fn recent(&self, shard: usize, cache: &Mutex<LruCache<usize, Arc<OpenShard>>>) -> Result<Arc<OpenShard>, BatchError> {
+        let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = lock().get(&shard) {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.columns)?);
+        let old = lock().push(shard, Arc::clone(&open));
+        drop(old); // unmapped outside of the lock
+        Ok(open)
     }
 }
 

@@ -57,6 +57,26 @@ fn listed_records_come_in_their_order_from_several_shards() {
 }
 
 #[test]
+fn a_split_of_more_shards_than_may_be_open_is_served_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = ["label".to_owned()];
+    let store = Store::open_bounded(shards(folder.path(), &[2; 20]), &columns, 3).unwrap();
+    let assembler = Assembler::new(Arc::new(store), 1 << 20);
+    for epoch in 0..3 {
+        let order = Order::shuffled(40, 1, epoch);
+        let mut seen: Vec<u64> = (0..40)
+            .step_by(8)
+            .flat_map(|start| {
+                let rows = Rows::Ordered { order: order.clone(), start, len: 8 };
+                labels(&assembler.assemble(&rows).unwrap().columns[0])
+            })
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..40).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_batch_beyond_the_epochs_end_begins_again_at_its_first_record() {
     let folder = tempfile::tempdir().unwrap();
     let rows = Rows::Ordered { order: Order::sequential(5), start: 3, len: 4 };
