@@ -62,18 +62,16 @@ def test_on_a_mesh_only_data_parallel_peers_part_the_records(tmp_path: Path) -> 
 def test_after_kills_other_world_sizes_go_on_record_by_record(tmp_path: Path) -> None:
     config = numbered(tmp_path, 100, global_batch_size=12, batch={"tail": "keep"})
 
-    def run(name: str, world_size: int, steps: int, state: str) -> list[list[int]]:
-        killed = -signal.SIGKILL if steps else 0
-        arguments = (tmp_path / state, steps, tmp_path / name)
-        run_ranks("killed.py", world_size, config, *arguments, status=killed)
+    def run(name: str, world_size: int, steps: int, *resumed: str) -> list[list[int]]:
+        arguments = (steps, tmp_path / name, *(tmp_path / each for each in resumed))
+        run_ranks("killed.py", world_size, config, *arguments, status=-signal.SIGKILL if steps else 0)
         files = [Path(f"{tmp_path / name}-{rank}").read_text().splitlines() for rank in range(world_size)]
         return [flat(json.loads(part) for part in parts) for parts in zip(*files, strict=True)]
 
-    whole = run("whole", 1, 0, "whole.json")
+    whole = run("whole", 1, 0)
     assert [sorted(flat(whole[at : at + 9])) for at in (0, 9)] == [list(range(100))] * 2
     # Stopped in the first epoch and in the second.
-    parts = [("a", 2, 5), ("b", 1, 7), ("c", 3, 0)]
-    assert flat(run(name, world_size, steps, "state.json") for name, world_size, steps in parts) == whole
+    assert [*run("a", 2, 5), *run("b", 1, 7, "a"), *run("c", 3, 0, "b")] == whole
 
 
 @needs("accelerate")

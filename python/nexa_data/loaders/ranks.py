@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch.distributed.device_mesh import DeviceMesh
 
-__all__ = ["Ranks", "find_ranks"]
+__all__ = ["Ranks", "accelerate_runs", "find_ranks"]
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _find(rank: int | None, world_size: int | None, shard: str | tuple[int, int]
     process = _from_torch() or _from_environment() or Ranks()
     if shard == "none":
         return Ranks(source='the argument shard="none"', distributed=process.distributed)
-    if process.distributed and _accelerate_cuts():
+    if process.distributed and accelerate_runs():
         from accelerate.state import PartialState
 
         state = PartialState()
@@ -150,6 +150,7 @@ def _from_environment() -> Ranks | None:
         raise ConfigError(f"RANK={rank!r} and WORLD_SIZE={size!r} are no numbers") from error
 
 
-def _accelerate_cuts() -> bool:
+def accelerate_runs() -> bool:
+    """Say whether Accelerate's state is initialised in this process."""
     state = sys.modules.get("accelerate.state")
     return bool(state and getattr(state.PartialState, "_shared_state", None))

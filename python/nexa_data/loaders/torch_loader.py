@@ -17,7 +17,7 @@ from nexa_data.datasets.shards import ShardDataset
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.artifact import dataset_folder
 from nexa_data.loaders.plan import BatchPlan
-from nexa_data.loaders.ranks import find_ranks
+from nexa_data.loaders.ranks import accelerate_runs, find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 from nexa_data.pipeline import DataPipeline
 
@@ -90,6 +90,15 @@ class ShardLoader(DataLoader[Any]):
             collate_fn=collate,
             pin_memory=pin_memory,
         )
+
+    @property
+    def batch_sampler(self) -> Any:  # type: ignore[override]
+        """The sampler where Accelerate runs, which with one process looks for it here alone; else None."""
+        return self.sampler if accelerate_runs() else None
+
+    @batch_sampler.setter
+    def batch_sampler(self, value: None) -> None:
+        """Let torch's own initialisation set it to None."""
 
     @property
     def _batches(self) -> ShardSampler:

@@ -11,14 +11,14 @@ from pathlib import Path
 from launch import numbers, tell
 
 
-def main(config: str, out: str, saved: str, steps: str, journal: str) -> None:
+def main(config: str, out: str, steps: str, journal: str, resumed: str = "") -> None:
     from nexa_data.loaders.torch_loader import build_loader
 
     rank, left = int(os.environ["RANK"]), int(steps)
     loader = build_loader(config, "train")
-    state = Path(saved)
-    if state.exists():
-        loader.load_state_dict(json.loads(state.read_bytes()))
+    state = Path(f"{journal}.state")
+    if resumed:
+        loader.load_state_dict(json.loads(Path(f"{resumed}.state").read_bytes()))
     with Path(f"{journal}-{rank}").open("w") as lines:
         while loader.state_dict()["epoch"] < 2:
             for batch in loader:

@@ -15,7 +15,7 @@ from typing import Any
 from nexa_data.prepare import prepare_from_config
 
 FOLDER = Path(__file__).parent
-_TIMEOUT_S = 240
+_TIMEOUT_S = 480
 
 
 def numbered(folder: Path, records: int, **data: Any) -> Path:
