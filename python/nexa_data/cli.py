@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_broken_pipe()
         return ExitCode.OK
-    except Exception as error:  # noqa: BLE001 (the one place where every other failure becomes a line and a code)
+    except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
         for line in error_lines(error):
@@ -320,7 +320,7 @@ def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) 
 
 
 @app.command()
-def bench(  # noqa: PLR0913 (one for each option)
+def bench(
     config: _ConfigPath,
     changes: _Set = None,
     *,

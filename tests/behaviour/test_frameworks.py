@@ -109,7 +109,9 @@ def test_the_trainer_of_transformers_sees_every_record_once_and_resumes(tmp_path
 
 @needs("pytorch_lightning")
 @pytest.mark.parametrize("place", ["hook", "early"])
-def test_lightning_with_its_own_sampler_replacement_sees_every_record_once(tmp_path: Path, place: str) -> None:
+def test_lightning_with_its_own_sampler_replacement_sees_every_record_once(
+    tmp_path: Path, place: str
+) -> None:
     config = numbered(tmp_path, 96, batch_size=BATCH)
     ranks = run_ranks("lightning_ddp.py", 2, config, place, launched=1)
     for epoch in range(2):

@@ -21,7 +21,8 @@ MOST_GROWTH = 16 << 20
 
 def standing() -> tuple[int, int]:
     """Return threads and descriptors of this process."""
-    return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = (len(list(Path("/proc/self", each).iterdir())) for each in ("task", "fd"))
+    return threads, descriptors
 
 
 def private_bytes() -> int:
@@ -46,7 +47,10 @@ def one_life(config: dict[str, Any], chance: random.Random) -> None:
 
     data = config["data"] | {
         "batch_size": chance.choice([1, 7, 64, 512]),
-        "batch": {"tail": chance.choice(["drop", "keep", "repeat", "pad"]), "as": chance.choice(["tuple", "dict"])},
+        "batch": {
+            "tail": chance.choice(["drop", "keep", "repeat", "pad"]),
+            "as": chance.choice(["tuple", "dict"]),
+        },
         "shuffle": chance.random() < 0.7,
     }
     loader = build_loader(

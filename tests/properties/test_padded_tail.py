@@ -54,7 +54,9 @@ def test_each_record_counts_once_and_all_batches_are_full(
     counted: list[int] = []
     sizes = []
     for rank in range(world):
-        dataset = ShardDataset(folder, f"n{n}", columns=("label",), as_dict=as_dict, finish=Finish(masked=True))
+        dataset = ShardDataset(
+            folder, f"n{n}", columns=("label",), as_dict=as_dict, finish=Finish(masked=True)
+        )
         plan = BatchPlan(n, batch, rank, world, "pad")
         loader = ShardLoader(dataset, DistributedShardSampler(dataset, plan, seed=1, shuffle=True))
         drawn = list(islice(loader, stop))
@@ -68,4 +70,3 @@ def test_each_record_counts_once_and_all_batches_are_full(
         sizes.append([len(labels) for labels, _ in pairs])
     assert sorted(counted) == list(range(n))
     assert {sum(each) for each in zip(*sizes, strict=True)} == {batch}
-

@@ -92,12 +92,12 @@ class ShardLoader(DataLoader[Any]):
         )
 
     @property
-    def batch_sampler(self) -> Any:  # type: ignore[override]
+    def batch_sampler(self) -> Any:
         """The sampler where Accelerate runs, which with one process looks for it here alone; else None."""
         return self.sampler if accelerate_runs() else None
 
     @batch_sampler.setter
-    def batch_sampler(self, value: None) -> None:
+    def batch_sampler(self, value: Any) -> None:
         """Let torch's own initialisation set it to None."""
 
     @property
@@ -137,7 +137,7 @@ class ShardLoader(DataLoader[Any]):
         return dataset.stats()
 
 
-def build_loader(  # noqa: PLR0913 (one for each option)
+def build_loader(
     config_path: Path | str | Mapping[str, Any] | Config,
     split: str,
     *,
@@ -247,7 +247,7 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _loader(  # noqa: PLR0913 (what each split's loader has in common)
+def _loader(
     config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, finish: Finish
 ) -> ShardLoader:
     data, train = config.data, split == "train"

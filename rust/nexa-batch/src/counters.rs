@@ -4,7 +4,7 @@
 //! and the same moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How an assembler stands: sums since it was made, except for `ahead`.
@@ -125,12 +125,18 @@ pub(crate) struct Claim {
     since: Instant,
     /// Nanoseconds after `since` at which it was ready; 0 until then.
     ready_ns: AtomicU64,
+    over: AtomicBool,
 }
 
 impl Claim {
     pub(crate) fn new(counters: &Arc<Counters>) -> Self {
         counters.ahead.fetch_add(1, Relaxed);
-        Self { counters: Arc::clone(counters), since: Instant::now(), ready_ns: AtomicU64::new(0) }
+        Self {
+            counters: Arc::clone(counters),
+            since: Instant::now(),
+            ready_ns: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn ready(&self) {
@@ -140,12 +146,19 @@ impl Claim {
     pub(crate) fn taken(&self) {
         let lay = nanoseconds(self.since.elapsed()).saturating_sub(self.ready_ns.load(Relaxed));
         self.counters.ready_ns.fetch_add(lay, Relaxed);
+        self.end();
+    }
+
+    fn end(&self) {
+        if !self.over.swap(true, Relaxed) {
+            self.counters.ahead.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.counters.ahead.fetch_sub(1, Relaxed);
+        self.end();
     }
 }
 

@@ -64,12 +64,19 @@ def run_ranks(
     out.mkdir()
     plain = {name: value for name, value in os.environ.items() if name not in {"RANK", "WORLD_SIZE"}}
     # Names of other machines are never looked for.
-    plain |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
+    plain |= {
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     plain |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     started = []
     for rank in range(world_size if launched is None else launched):
         ranked = {"RANK": rank, "WORLD_SIZE": world_size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world_size}
-        environment = plain | ({each: str(value) for each, value in ranked.items()} if launched is None else {})
+        environment = plain | (
+            {each: str(value) for each, value in ranked.items()} if launched is None else {}
+        )
         with (out / f"{rank}.log").open("w") as log:
             command = [sys.executable, str(FOLDER / name), str(config), str(out), *map(str, arguments)]
             started.append(

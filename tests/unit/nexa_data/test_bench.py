@@ -30,7 +30,9 @@ def test_a_bound_of_no_time_still_measures_a_batch(config: Path) -> None:
     assert run_bench(load_config(config), "test", seconds=0).batches == 1
 
 
-@pytest.mark.parametrize(("waited_s", "limit", "said"), [(0.9, "assembly", "threads"), (0.1, "python", "batches")])
+@pytest.mark.parametrize(
+    ("waited_s", "limit", "said"), [(0.9, "assembly", "threads"), (0.1, "python", "batches")]
+)
 def test_it_says_what_limits_and_what_would_help(
     capsys: pytest.CaptureFixture[str], waited_s: float, limit: str, said: str
 ) -> None:

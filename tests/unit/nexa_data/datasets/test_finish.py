@@ -20,7 +20,11 @@ def test_without_anything_to_do_it_says_so() -> None:
 @pytest.mark.parametrize("batch", [BATCH, {"x": BATCH[0], "y": BATCH[1]}], ids=["tuple", "dict"])
 def test_records_taken_apart_and_collated_are_the_batch(batch: Any) -> None:
     again = Finish(sample_transform=lambda record: record).batch(batch, 3, 3)
-    pairs = zip(again.values(), batch.values(), strict=True) if isinstance(batch, dict) else zip(again, batch, strict=True)
+    pairs = (
+        zip(again.values(), batch.values(), strict=True)
+        if isinstance(batch, dict)
+        else zip(again, batch, strict=True)
+    )
     assert all(torch.equal(found, expected) for found, expected in pairs)
     assert type(apart(batch)[0]) is type(batch)
 

@@ -25,7 +25,7 @@ def having(base: dict[str, Any], **data: Any) -> dict[str, Any]:
 def settled(loader: Any) -> Any:
     """Return the stats once no thread works for the loader any more."""
     until = time.monotonic() + 60
-    while loader.stats().live_buffers and time.monotonic() < until:
+    while (loader.stats().live_buffers or loader.stats().ahead) and time.monotonic() < until:
         gc.collect()
     return loader.stats()
 
@@ -66,7 +66,9 @@ def test_batches_that_nobody_takes_do_not_pile_up(base: dict[str, Any]) -> None:
     assert len(requests) == len(expected)
     assert 0 < loader.stats().ahead <= 16
     # What was listed is still there for the asking.
-    assert all(torch.equal(loader.dataset[each][0], kept) for each, kept in zip(requests, expected, strict=True))
+    assert all(
+        torch.equal(loader.dataset[each][0], kept) for each, kept in zip(requests, expected, strict=True)
+    )
     assert loader.stats().ahead == 0
 
 

@@ -54,10 +54,7 @@ def test_a_sample_transform_is_collated_as_torch_does_it_and_named_once(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         loaders = build_dataloaders(base, ["train", "test"], sample_transform=named)
-    assert [record.message for record in caplog.records if "slow path" in record.message] == [
-        "sample_transform and collate_fn make Python objects for every record: the slow path; "
-        "transform= takes a whole batch"
-    ]
+    assert sum("slow path" in record.message for record in caplog.records) == 1
     for (features, labels), batch in zip(build_loader(base, "train"), loaders["train"], strict=True):
         assert torch.equal(batch["first"], features[:, 0])
         assert torch.equal(batch["label"], labels)
@@ -131,7 +128,7 @@ def test_a_padded_tail_fills_the_last_batch_and_marks_what_counts(base: dict[str
 def test_a_mask_is_the_callers_own(base: dict[str, Any]) -> None:
     loader = build_loader(having(base, batch={"tail": "pad"}), "train")
     for _, _, mask in loader:
-        mask.fill_(False)  # noqa: FBT003 (torch's own)
+        mask.fill_(False)
     assert all(mask.any() for _, _, mask in loader)
 
 
