@@ -235,7 +235,7 @@ def test_dropped_loaders_leave_no_thread_and_no_descriptor(config: dict[str, Any
 EXITS = {
     "the end of the script": "kept = next(drawing)",
     "sys.exit in the loop": "next(drawing); sys.exit()",
-    "a thread that is waiting": "import threading; threading.Thread(target=lambda: list(drawing), daemon=True).start()",
+    "a thread that draws": "import threading; threading.Thread(target=lambda: list(drawing)).start()",
     "an iterator in a module": "sys.modules['kept'] = (drawing, next(drawing))",
 }
 
