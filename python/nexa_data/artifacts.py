@@ -247,7 +247,7 @@ class ArtifactWriter:
         lock: str = "auto",
         listen: Callable[..., object] | None = None,
     ) -> None:
-        self.destination = Path(os.path.abspath(destination))
+        self.destination = Path(os.path.abspath(destination))  # noqa: PTH100 (`resolve` would follow `latest`)
         self.path = partial_path(self.destination)
         self.kind = kind
         self.inputs = dict(inputs or {})
@@ -289,7 +289,7 @@ class ArtifactWriter:
     ) -> None:
         # A run that found its artifact made already leaves nothing behind.
         with contextlib.suppress(OSError):
-            if os.listdir(self.path) == [_RESUME_NAME]:
+            if os.listdir(self.path) == [_RESUME_NAME]:  # noqa: PTH208 (names are all that is asked)
                 self.discard()
         self.lock.release()
         if isinstance(error, OSError) and not isinstance(error, NexaError) and error.errno in _UNWRITABLE:

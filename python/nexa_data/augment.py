@@ -96,7 +96,7 @@ def _takes_batch(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # a callable without a signature, such as some built in C
         return False
     required = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
-    return len(required) == 2
+    return len(required) == 2  # noqa: PLR2004 (features and labels)
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -111,7 +111,7 @@ def _on_batch(
     result = function(dataset.features.clone(), dataset.labels.clone())
     if not (
         isinstance(result, tuple)
-        and len(result) == 2
+        and len(result) == 2  # noqa: PLR2004 (features and labels)
         and all(isinstance(part, torch.Tensor) for part in result)
     ):
         raise RecordError(

@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_broken_pipe()
         return ExitCode.OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the one place where every other failure becomes a line and a code)
         if "--debug" in arguments:
             traceback.print_exc()
         for line in error_lines(error):

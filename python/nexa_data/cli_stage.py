@@ -22,7 +22,7 @@ _Folder = Annotated[
 ]
 
 
-def stage(
+def stage(  # noqa: PLR0913 (one for each option)
     catalog: Annotated[
         Path,
         typer.Argument(metavar="CATALOG", help="A catalog, or the folder that holds it.", show_default=False),

@@ -45,7 +45,7 @@ _SHARE_TOLERANCE = 1e-6
 
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")
+        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004 (pydantic collects ValueErrors)
     return value
 
 
@@ -382,7 +382,7 @@ def load_config(
         checked = Config.model_validate(source.sections("data", "experiment"))
     except ValidationError as error:
         raise ConfigError(source.explain(error, Config)) from error
-    checked._origin = source.origin
+    checked._origin = source.origin  # noqa: SLF001 (a private attribute is the only one that a frozen model lets us set)
     return checked
 
 

@@ -185,7 +185,7 @@ def _first_line(error: BaseException) -> str:
 def _collect_lines(node: Any, keys: _Keys, lines: dict[_Keys, int]) -> None:
     import yaml
 
-    if len(keys) > 32:
+    if len(keys) > 32:  # noqa: PLR2004 (aliases may nest without end; no config is that deep)
         return
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -136,7 +136,7 @@ def _as_array(value: Any, row: int, what: str) -> tuple[np.ndarray[Any, Any], bo
 
     if isinstance(value, torch.Tensor):
         host = value.detach().cpu()
-        is_16_bit = host.is_floating_point() and host.element_size() == 2
+        is_16_bit = host.is_floating_point() and host.element_size() == 2  # noqa: PLR2004 (bytes)
         # numpy has no bfloat16; float32 holds every 16-bit value exactly.
         return (host.float() if is_16_bit else host).numpy(), is_16_bit
     try:

@@ -276,7 +276,7 @@ class Lease(Lock):
 
 def _after_fork_in_child() -> None:
     for lock in list(_held):
-        lock._after_fork()
+        lock._after_fork()  # noqa: SLF001 (this module's own)
     _held.clear()
 
 

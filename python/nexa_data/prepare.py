@@ -65,7 +65,7 @@ def prepare_from_config(
     return publish_dataset(pipeline, progress=progress)
 
 
-def build_dataloaders(
+def build_dataloaders(  # noqa: PLR0913 (one for each option)
     config_path: Path | str | Mapping[str, Any] | Config,
     splits: Iterable[str],
     *,

@@ -121,7 +121,7 @@ class _Column:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if self.kind != "integer" or self.distinct != self.n or self.n < 2:
+        if self.kind != "integer" or self.distinct != self.n or self.n < 2:  # noqa: PLR2004 (one row is always distinct)
             return False
         bare = self.name.strip().lower()
         if (
@@ -262,7 +262,7 @@ def _label(column: _Column, why: str) -> _Label:
 
 def _vector_kind(column: _Column) -> str:
     rows = [row for row in column.values.slice(0, 1000).to_pylist() if row]
-    if all(abs(sum(row) - 1) < 1e-3 and min(row) >= 0 for row in rows):
+    if all(abs(sum(row) - 1) < 1e-3 and min(row) >= 0 for row in rows):  # noqa: PLR2004
         return "distribution"
     return "multi_hot"
 

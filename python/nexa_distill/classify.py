@@ -89,11 +89,11 @@ def _classify_status(error: Any) -> Verdict:
     status = int(error.status_code)
     reason = _line(f"status {status}: {error.message}")
     names = {str(error.code or ""), str(error.type or "")}
-    if names & _QUOTA_CODES or status == 402:
+    if names & _QUOTA_CODES or status == 402:  # noqa: PLR2004 (402: payment required)
         return Verdict(Action.STOP_RUN, reason, remedy="the quota is used up: top it up, then run again")
     if status in {401, 403}:
         return Verdict(Action.STOP_RUN, reason, remedy="check OPENAI_API_KEY and its rights, then run again")
-    if status in {408, 409, 429} or status >= 500:
+    if status in {408, 409, 429} or status >= 500:  # noqa: PLR2004
         return Verdict(Action.RETRY, reason, retry_after_s=retry_after_s(error.response.headers))
     return Verdict(Action.FAIL_ROW, reason)
 

@@ -108,7 +108,7 @@ def _paths(pattern: str) -> list[Path]:
     expanded = str(Path(pattern).expanduser())
     if Path(expanded).is_file():
         return [Path(expanded)]
-    found = sorted(Path(name) for name in glob.glob(expanded, recursive=True) if Path(name).is_file())
+    found = sorted(Path(name) for name in glob.glob(expanded, recursive=True) if Path(name).is_file())  # noqa: PTH207
     if not found:
         what = "is a folder" if Path(expanded).is_dir() else "names no file"
         raise ConfigError(

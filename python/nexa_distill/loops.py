@@ -64,7 +64,7 @@ async def client_for_own_loop(client: AsyncOpenAI) -> AsyncIterator[AsyncOpenAI]
     """
     import openai
 
-    if type(client._client).__name__ != "AsyncHttpxClientWrapper":
+    if type(client._client).__name__ != "AsyncHttpxClientWrapper":  # noqa: SLF001 (the SDK doesn't say it otherwise)
         yield client
         return
     async with openai.DefaultAsyncHttpxClient() as http_client:

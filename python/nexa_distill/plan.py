@@ -77,8 +77,8 @@ class Plan:
         self._occurrences: dict[bytes, int] = {}
         self._tables = 0
         spool_dir.mkdir(parents=True, exist_ok=True)
-        self._prompts: IO[bytes] = tempfile.TemporaryFile(dir=spool_dir)
-        self._columns: IO[bytes] = tempfile.TemporaryFile(dir=spool_dir)
+        self._prompts: IO[bytes] = tempfile.TemporaryFile(dir=spool_dir)  # noqa: SIM115 (closed in `close`)
+        self._columns: IO[bytes] = tempfile.TemporaryFile(dir=spool_dir)  # noqa: SIM115
         try:
             self._spool(iter(requests))
         except BaseException:

@@ -322,7 +322,7 @@ def _float_labels(rows: RowBatch, layout: Layout) -> npt.NDArray[np.float32]:
     labels = _numbers(rows, layout.label, layout.label_shape)
     wrong = ~np.isfinite(labels).reshape(len(labels), -1).all(axis=1)
     if layout.kind == "distribution":
-        wrong |= (labels < 0).any(axis=1) | (np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > 1e-3)
+        wrong |= (labels < 0).any(axis=1) | (np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > 1e-3)  # noqa: PLR2004
     if layout.kind == "multi_hot":
         wrong |= ~np.isin(labels, (0.0, 1.0)).all(axis=1)
     if wrong.any():

@@ -78,7 +78,7 @@ def _find(uri: str) -> list[SourceFile]:
         files = [file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()]
         root = path
     else:
-        files = [file for file in map(Path, glob.iglob(str(path), recursive=True)) if file.is_file()]
+        files = [file for file in map(Path, glob.iglob(str(path), recursive=True)) if file.is_file()]  # noqa: PTH207
         root = _glob_root(path)
     kept = [
         file

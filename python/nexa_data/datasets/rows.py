@@ -66,7 +66,7 @@ def as_row_source(rows: Any, name: str) -> RowSource:
         return source
     if isinstance(rows, RowSource):
         return rows
-    if isinstance(rows, tuple) and len(rows) == 2:
+    if isinstance(rows, tuple) and len(rows) == 2:  # noqa: PLR2004 (a pair)
         rows = {"features": rows[0], "label": rows[1]}
     if isinstance(rows, Mapping):
         table = _table(rows, name)
@@ -129,6 +129,6 @@ def column_array(values: Any, where: str) -> pa.Array:
     width = int(np.prod(array.shape[1:]))
     flat = pa.array(np.ascontiguousarray(array).reshape(-1))
     storage = pa.FixedSizeListArray.from_arrays(flat, width)
-    if array.ndim == 2:
+    if array.ndim == 2:  # noqa: PLR2004 (a matrix)
         return storage
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, array.shape[1:]), storage)

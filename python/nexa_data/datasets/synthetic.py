@@ -57,7 +57,7 @@ class SyntheticClassificationDataset:
         *,
         class_sep: float = 1.0,
     ) -> None:
-        if num_samples < 1 or num_features < 1 or num_classes < 2 or seed < 0 or not class_sep > 0:
+        if num_samples < 1 or num_features < 1 or num_classes < 2 or seed < 0 or not class_sep > 0:  # noqa: PLR2004
             raise ConfigError(
                 f"no dataset has num_samples={num_samples}, num_features={num_features}, "
                 f"num_classes={num_classes}, seed={seed}, class_sep={class_sep}",
@@ -76,7 +76,7 @@ class SyntheticClassificationDataset:
         Raises:
             RecordError: The tensors' lengths or dimensions don't fit.
         """
-        if features.ndim != 2 or labels.ndim < 1 or len(features) != len(labels) or not len(features):
+        if features.ndim != 2 or labels.ndim < 1 or len(features) != len(labels) or not len(features):  # noqa: PLR2004
             raise RecordError(
                 f"features of shape {tuple(features.shape)} and labels of shape {tuple(labels.shape)} are no dataset",
                 remedy="return features (N, F) and labels (N,) of one length",

@@ -3,4 +3,4 @@
 from nexa_data.optional import needed
 
 with needed("torch", "a loader"):
-    import torch
+    import torch  # noqa: F401 (asked for here once, so that every loader says the same)

@@ -137,7 +137,7 @@ class ShardLoader(DataLoader[Any]):
         return dataset.stats()
 
 
-def build_loader(
+def build_loader(  # noqa: PLR0913 (one for each option)
     config_path: Path | str | Mapping[str, Any] | Config,
     split: str,
     *,

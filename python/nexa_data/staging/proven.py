@@ -214,7 +214,7 @@ class ProvenFolder:
         self._lines = len(self._proofs)
         beside = self.journal.with_name(f".{self.journal.name}.{os.getpid()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(beside, flags, _MODE), "wb") as file:
+        with open(os.open(beside, flags, _MODE), "wb") as file:  # noqa: PTH123 (with flags and mode)
             file.writelines(proof.dumps() for proof in self._proofs.values())
             file.flush()
             os.fsync(file.fileno())

@@ -135,7 +135,7 @@ class Store(ProvenFolder):
             return True
         own = _beside(path)
         try:
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source, own.open("xb") as file:
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source, own.open("xb") as file:  # noqa: PTH123 (flags)
                 shutil.copyfileobj(source, file, 1 << 20)
             own.chmod(0o444)
             own.replace(path)

@@ -30,7 +30,7 @@ def unstage(destination: Path | str, *, force: bool = False, keep_store: bool = 
     Raises:
         ArtifactError: There is nothing staged, it is something else, or a process reads or writes it.
     """
-    folder = Path(os.path.abspath(destination))
+    folder = Path(os.path.abspath(destination))  # noqa: PTH100 (a link is not followed: it is somebody else's)
     left = [path for path in (partial_path(folder), trash_path(folder)) if path.is_dir()]
     if not folder.is_dir() and not left and not lock_path(folder).exists():
         raise ArtifactError(

@@ -53,8 +53,18 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        let [batches, records, bytes, assembled, assembling_ns, waited_ns, queued_ns, ready_ns, ahead, last_ns] =
-            [const { AtomicU64::new(0) }; 10];
+        let [
+            batches,
+            records,
+            bytes,
+            assembled,
+            assembling_ns,
+            waited_ns,
+            queued_ns,
+            ready_ns,
+            ahead,
+            last_ns,
+        ] = [const { AtomicU64::new(0) }; 10];
         Self {
             since: Instant::now(),
             first_ns: AtomicU64::new(u64::MAX),
