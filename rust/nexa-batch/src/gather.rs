@@ -86,8 +86,7 @@ mod tests {
     use super::*;
 
     fn column(width: usize, rows: usize, salt: u8) -> FixedColumn {
-        let bytes: Vec<u8> =
-            (0..rows * width).map(|at| (at as u8).wrapping_mul(31).wrapping_add(salt)).collect();
+        let bytes: Vec<u8> = (0..rows * width).map(|at| (at as u8).wrapping_mul(31).wrapping_add(salt)).collect();
         let width = i32::try_from(width).unwrap();
         let array: ArrayRef = Arc::new(FixedSizeBinaryArray::new(width, bytes.into(), None));
         let field = Field::new("x", DataType::FixedSizeBinary(width), false);

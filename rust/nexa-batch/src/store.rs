@@ -187,11 +187,7 @@ impl Store {
         Ok(open.get_or_init(|| found))
     }
 
-    fn recent(
-        &self,
-        shard: usize,
-        cache: &Mutex<LruCache<usize, Arc<OpenShard>>>,
-    ) -> Result<Arc<OpenShard>, BatchError> {
+    fn recent(&self, shard: usize, cache: &Mutex<LruCache<usize, Arc<OpenShard>>>) -> Result<Arc<OpenShard>, BatchError> {
         let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = lock().get(&shard) {
             return Ok(Arc::clone(open));
