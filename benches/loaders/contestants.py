@@ -104,8 +104,8 @@ def gather(folder: Path, work: Workload) -> Callable[[], Iterator[Any]]:
         for epoch in itertools.count():
             order = _core.Order(work.records, seed=SEED, epoch=epoch)
             for number in range(work.records // work.batch):
-                held[number % 8] = batch = assembler.take_ordered(order, number * work.batch, work.batch)
-                yield batch
+                held[number % 8] = assembler.take_ordered(order, number * work.batch, work.batch)
+                yield [range(work.batch), held[number % 8]]
 
     return batches
 

@@ -1,13 +1,19 @@
 //! Rows → one buffer a column.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 
+<<<<<<< HEAD
 use crate::counters::Counters;
 use crate::gather::{Place, gather};
 use crate::store::{Held, OpenShard};
+=======
+use crate::gather::gather;
+use crate::store::OpenShard;
+>>>>>>> wt-gather
 use crate::{BatchError, Order, Store};
 
 /// Which records a batch holds, in which order.
@@ -40,11 +46,11 @@ impl Rows {
         self.len() == 0
     }
 
-    /// Write the numbers of all records to `found`.
-    fn fill(&self, found: &mut Vec<u64>) {
+    /// Append the numbers of some of the records to `found`.
+    fn fill(&self, range: Range<usize>, found: &mut Vec<u64>) {
         match self {
-            Self::Ordered { order, start, len } => order.fill(*start, *len, found),
-            Self::Listed(records) => found.extend_from_slice(records),
+            Self::Ordered { order, start, .. } => order.fill(start + range.start as u64, range.len(), found),
+            Self::Listed(records) => found.extend_from_slice(&records[range]),
         }
     }
 }
@@ -95,9 +101,6 @@ impl Assembler {
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let started = Instant::now();
         let len = rows.len();
-        let found = self.find(rows)?;
-        let held = self.store.hold(&found)?;
-        let places = places(&found, &held)?;
         let widths: Vec<usize> = self.store.columns().iter().map(|spec| spec.row_bytes).collect();
         let buffers = widths.iter().map(|width| {
             let bytes = width.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
@@ -105,32 +108,39 @@ impl Assembler {
         });
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
-        gather(&places, &widths, &mut targets);
+        let held = self.store.hold(|| self.locate(rows, 0..len))?;
+        let (mut records, mut last) = (Vec::new(), None);
+        gather(len, &widths, &mut targets, |range, places| {
+            records.clear();
+            rows.fill(range, &mut records);
+            for &record in &records {
+                let (number, row) = self.checked(record)?;
+                // Rows as stored mostly lie in the shard of the row before.
+                let shard: &OpenShard = match last {
+                    Some((same, shard)) if same == number => shard,
+                    _ => held.shard(number)?,
+                };
+                last = Some((number, shard));
+                places.push(shard.place(row));
+            }
+            Ok::<_, BatchError>(())
+        })?;
         self.counters.assembled(started.elapsed());
         Ok(BatchBuffers { rows: len, columns })
     }
 
-    /// Find shard and row of each record.
-    fn find(&self, rows: &Rows) -> Result<Vec<(usize, usize)>, BatchError> {
-        let mut records = Vec::with_capacity(rows.len());
-        rows.fill(&mut records);
-        match records.iter().find(|&&record| record >= self.store.len()) {
-            Some(&record) => Err(BatchError::OutOfRange { index: record, len: self.store.len() }),
-            None => Ok(records.into_iter().map(|record| self.store.locate(record)).collect()),
-        }
+    /// Find shard and row of some records.
+    fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
+        let mut records = Vec::with_capacity(range.len());
+        rows.fill(range, &mut records);
+        records.into_iter().map(|record| self.checked(record)).collect()
     }
-}
 
-/// Find the memory of each row; shards that no batch has needed before are opened.
-fn places<'a>(found: &[(usize, usize)], held: &'a Held<'_>) -> Result<Vec<Place<'a>>, BatchError> {
-    let mut last: Option<(usize, &OpenShard)> = None;
-    let place = |&(number, row): &(usize, usize)| {
-        let shard = match last {
-            Some((same, shard)) if same == number => shard,
-            _ => held.shard(number)?,
-        };
-        last = Some((number, shard));
-        Ok(shard.place(row))
-    };
-    found.iter().map(place).collect()
+    #[inline]
+    fn checked(&self, record: u64) -> Result<(usize, usize), BatchError> {
+        if record < self.store.len() {
+            return Ok(self.store.locate(record));
+        }
+        Err(BatchError::OutOfRange { index: record, len: self.store.len() })
+    }
 }

@@ -1,9 +1,9 @@
 //! Rows from anywhere in a split, side by side in a buffer.
 //!
 //! ```text
-//! places = for each row: chunk of a shard, row in it            (arithmetic alone)
-//! for each block of places:
-//!     ask the memory system for the rows of the next block, of every column
+//! for each block of rows:
+//!     find the next block's places: for each row, chunk of a shard and row in it    (arithmetic alone)
+//!     ask the memory system for them, of every column
 //!     for each column: copy the rows of this block
 //! ```
 //!
@@ -14,6 +14,8 @@
 //! 3. Rows of the usual widths are copied as arrays of a width that the compiler knows: a call to copy a hundred bytes of
 //!    a width known only now takes as long as the copy.
 
+use std::ops::Range;
+
 use nexa_records::FixedColumn;
 
 /// Where a row lies: the columns of a chunk, and the row's number in it.
@@ -23,23 +25,34 @@ pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
 const BLOCK_BYTES: usize = 16 << 10;
 const MOST_ROWS: usize = 32;
 
-/// Copy the rows at `places` into `targets`, a slice of `places.len() * row` bytes for each column.
+/// Copy `len` rows into `targets`, a slice of `len * row` bytes for each column.
 ///
-/// `widths` are the bytes of a row of each column; every chunk has them.
-pub(crate) fn gather(places: &[Place<'_>], widths: &[usize], targets: &mut [&mut [u8]]) {
+/// `widths` are the bytes of a row of each column; every chunk has them. `find` appends the places of some of the rows, in
+/// their order; it is asked for all rows once, a block at a time.
+pub(crate) fn gather<'a, E>(
+    len: usize,
+    widths: &[usize],
+    targets: &mut [&mut [u8]],
+    mut find: impl FnMut(Range<usize>, &mut Vec<Place<'a>>) -> Result<(), E>,
+) -> Result<(), E> {
     let row_bytes: usize = widths.iter().sum();
     let block = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, MOST_ROWS);
-    let mut rest: Vec<&mut [u8]> = targets.iter_mut().map(|target| &mut **target).collect();
-    ask(&places[..block.min(places.len())]);
-    for (number, here) in places.chunks(block).enumerate() {
-        let next = ((number + 1) * block).min(places.len());
-        ask(&places[next..(next + block).min(places.len())]);
-        for (column, (&width, target)) in widths.iter().zip(&mut rest).enumerate() {
-            let (these, others) = std::mem::take(target).split_at_mut(here.len() * width);
-            *target = others;
-            copy(here, column, width, these);
+    let mut next = |first: usize, places: &mut Vec<Place<'a>>| {
+        places.clear();
+        find(first..(first + block).min(len), places)?;
+        ask(places);
+        Ok(())
+    };
+    let (mut here, mut there) = (Vec::with_capacity(block), Vec::with_capacity(block));
+    next(0, &mut there)?;
+    for first in (0..len).step_by(block) {
+        std::mem::swap(&mut here, &mut there);
+        next((first + block).min(len), &mut there)?;
+        for (column, (&width, target)) in widths.iter().zip(&mut *targets).enumerate() {
+            copy(&here, column, width, &mut target[first * width..][..here.len() * width]);
         }
     }
+    Ok(())
 }
 
 fn ask(places: &[Place<'_>]) {
@@ -104,7 +117,11 @@ mod tests {
             let places: Vec<Place<'_>> = picks.iter().map(|&(chunk, row)| (&chunks[chunk][..], row)).collect();
             let mut buffers: Vec<Vec<u8>> = widths.iter().map(|width| vec![0; width * places.len()]).collect();
             let mut targets: Vec<&mut [u8]> = buffers.iter_mut().map(|buffer| &mut buffer[..]).collect();
-            gather(&places, &widths, &mut targets);
+            let found = gather(places.len(), &widths, &mut targets, |range, found| {
+                found.extend_from_slice(&places[range]);
+                Ok::<_, ()>(())
+            });
+            prop_assert_eq!(found, Ok(()));
             for (number, buffer) in buffers.iter().enumerate() {
                 let expected: Vec<u8> =
                     places.iter().flat_map(|(columns, row)| columns[number].row(*row).unwrap().to_vec()).collect();

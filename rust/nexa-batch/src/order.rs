@@ -17,6 +17,8 @@
 pub const ORDER_VERSION: u32 = 1;
 
 const ROUNDS: usize = 8;
+/// Positions that are worked out side by side.
+const LANES: usize = 4;
 
 /// The order of one epoch: a pure function of (n, seed, epoch) and [`ORDER_VERSION`].
 ///
@@ -79,11 +81,7 @@ impl Order {
     pub fn record(&self, position: u64) -> u64 {
         debug_assert!(position < self.n, "position {position} of {}", self.n);
         let Some(rounds) = &self.rounds else { return position };
-        let mut value = rounds.forward(position);
-        while value >= self.n {
-            value = rounds.forward(value);
-        }
-        value
+        rounds.walk(self.n, position)
     }
 
     /// Append the records at positions `start..start + len` to `found`; beyond the end they begin again at the first.
@@ -95,7 +93,10 @@ impl Order {
         // A division for each record would cost as much as its copy.
         while left > 0 {
             let run = left.min(self.n - position);
-            found.extend((position..position + run).map(|at| self.record(at)));
+            match &self.rounds {
+                Some(rounds) => rounds.fill(self.n, position..position + run, found),
+                None => found.extend(position..position + run),
+            }
             left -= run;
             position = 0;
         }
@@ -122,6 +123,51 @@ impl Rounds {
             low ^= half(high, pair[1]) & self.low_mask;
         }
         (high << self.low_bits) | low
+    }
+
+    /// Append the records of some positions below `n`, a few of them side by side: each alone is a long chain of
+    /// multiplications that wait for one another.
+    fn fill(&self, n: u64, positions: std::ops::Range<u64>, found: &mut Vec<u64>) {
+        let mut first = positions.start;
+        while positions.end - first >= LANES as u64 {
+            let mut values: [u64; LANES] = std::array::from_fn(|lane| first + lane as u64);
+            self.forward_lanes(&mut values);
+            // Taken out of the chain, since it is rare where n is near a power of two.
+            for value in &mut values {
+                while *value >= n {
+                    *value = self.forward(*value);
+                }
+            }
+            found.extend_from_slice(&values);
+            first += LANES as u64;
+        }
+        found.extend((first..positions.end).map(|at| self.walk(n, at)));
+    }
+
+    #[inline]
+    fn walk(&self, n: u64, value: u64) -> u64 {
+        let mut value = self.forward(value);
+        while value >= n {
+            value = self.forward(value);
+        }
+        value
+    }
+
+    #[inline]
+    fn forward_lanes(&self, values: &mut [u64; LANES]) {
+        let mut lows = values.map(|value| value & self.low_mask);
+        let mut highs = values.map(|value| value >> self.low_bits);
+        for pair in self.keys.chunks_exact(2) {
+            for (high, &low) in highs.iter_mut().zip(&lows) {
+                *high ^= half(low, pair[0]) & self.high_mask;
+            }
+            for (low, &high) in lows.iter_mut().zip(&highs) {
+                *low ^= half(high, pair[1]) & self.low_mask;
+            }
+        }
+        for (value, (low, high)) in values.iter_mut().zip(lows.into_iter().zip(highs)) {
+            *value = (high << self.low_bits) | low;
+        }
     }
 
     fn backward(&self, value: u64) -> u64 {
@@ -221,6 +267,15 @@ mod tests {
     const GOLDEN_HUGE: u64 = 8_442_989_405_691_153_131;
 
     proptest! {
+        #[test]
+        fn many_at_once_are_those_one_by_one(n in 1_u64..5000, seed: u64, start in 0_u64..6000, len in 0_usize..200) {
+            let order = Order::shuffled(n, seed, 0);
+            let mut found = Vec::new();
+            order.fill(start, len, &mut found);
+            let expected: Vec<u64> = (0..len as u64).map(|at| order.record((start + at) % n)).collect();
+            prop_assert_eq!(found, expected);
+        }
+
         #[test]
         fn position_undoes_record(n in 1_u64..=(1 << 63), seed: u64, epoch: u64, at: u64) {
             let order = Order::shuffled(n, seed, epoch);

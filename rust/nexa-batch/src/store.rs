@@ -34,6 +34,8 @@ pub struct Store {
     /// Records of every shard but the last, if they agree: then a division finds the shard.
     uniform: Option<Divisor>,
     columns: Vec<ColumnSpec>,
+    /// Whether shards are mapped with large pages: all of them fit into memory.
+    huge: bool,
 }
 
 /// The shards that are open.
@@ -135,7 +137,8 @@ impl Store {
             Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
             _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
         };
-        Ok(Self { shards, open, starts, uniform, columns: specs })
+        let huge = fits_memory(&shards, total);
+        Ok(Self { shards, open, starts, uniform, columns: specs, huge })
     }
 
     /// Records in the split.
@@ -165,11 +168,14 @@ impl Store {
         (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
-    /// Keep open the shards of these places.
-    pub(crate) fn hold(&self, places: &[(usize, usize)]) -> Result<Held<'_>, BatchError> {
+    /// Keep open the shards of some places, which are asked for only where not all shards stay open.
+    pub(crate) fn hold(
+        &self,
+        places: impl FnOnce() -> Result<Vec<(usize, usize)>, BatchError>,
+    ) -> Result<Held<'_>, BatchError> {
         let mut recent = HashMap::new();
         if let Opened::Recent(cache) = &self.open {
-            for &(shard, _) in places {
+            for (shard, _) in places()? {
                 if let Entry::Vacant(vacant) = recent.entry(shard) {
                     vacant.insert(self.recent(shard, cache)?);
                 }
@@ -183,7 +189,7 @@ impl Store {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let found = OpenShard::open(&self.shards[shard], &self.columns)?;
+        let found = OpenShard::open(&self.shards[shard], &self.columns, self.huge)?;
         Ok(open.get_or_init(|| found))
     }
 
@@ -192,11 +198,20 @@ impl Store {
         if let Some(open) = lock().get(&shard) {
             return Ok(Arc::clone(open));
         }
-        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.columns)?);
+        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.columns, self.huge)?);
         let old = lock().push(shard, Arc::clone(&open));
         drop(old); // unmapped outside of the lock
         Ok(open)
     }
+}
+
+/// Say whether all shards take at most half of the memory that is left, as the first one's size tells.
+fn fits_memory(shards: &[ShardSpec], records: u64) -> bool {
+    let all = shards.first().and_then(|first| {
+        let bytes = std::fs::metadata(&first.path).ok()?.len();
+        (bytes / first.records.max(1)).max(1).checked_mul(records)
+    });
+    all.zip(nexa_io::available_memory()).is_some_and(|(all, left)| all <= left / 2)
 }
 
 fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
@@ -221,8 +236,8 @@ fn column_specs(shard: &Shard, columns: &[String]) -> Result<Vec<ColumnSpec>, Ba
 }
 
 impl OpenShard {
-    fn open(spec: &ShardSpec, columns: &[ColumnSpec]) -> Result<Self, BatchError> {
-        let shard = Shard::open(&spec.path)?;
+    fn open(spec: &ShardSpec, columns: &[ColumnSpec], huge: bool) -> Result<Self, BatchError> {
+        let shard = Shard::open_paged(&spec.path, huge)?;
         if shard.num_rows() != spec.records {
             return Err(RecordError::RowCount {
                 path: spec.path.clone(),

@@ -8,6 +8,7 @@
 //! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
 //! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
 //! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
+//! - [`available_memory`]: how much this process may still take.
 //! - [`FilePieces`]: a file read piece by piece into the caller's memory.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`forks`]: a fork waits until no thread of ours is in the middle of something.
@@ -25,6 +26,7 @@ mod digest_file;
 pub mod error;
 pub mod forks;
 pub mod mapped;
+mod memory;
 mod pieces;
 pub mod place;
 pub mod pool;
@@ -46,6 +48,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;
 pub use mapped::ShardBytes;
+pub use memory::available_memory;
 pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;

@@ -12,11 +12,11 @@ pub fn prefetch(bytes: &[u8]) {
     let asked = &bytes[..bytes.len().min(ASKED_BYTES)];
     #[cfg(target_arch = "x86_64")]
     for line in asked.chunks(LINE_BYTES) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
         // SAFETY: the instruction is part of every x86-64 (SSE), reads no value and never faults; the address is
         // that of a live slice anyway.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = asked;

@@ -43,8 +43,20 @@ impl Shard {
     /// [`RecordError::Io`] where the file cannot be read, [`RecordError::NotArrow`] where it is of another format,
     /// [`RecordError::Truncated`] where its end is missing, [`RecordError::Corrupt`] where it contradicts itself.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
+        Self::open_paged(path, false)
+    }
+
+    /// As [`open`](Self::open); `huge` says that all that is read fits into memory, so that large pages pay.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_paged(path: &Path, huge: bool) -> Result<Self, RecordError> {
         let bytes =
             ShardBytes::open(path).map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
+        if huge {
+            bytes.advise_huge_pages();
+        }
         let mapped = bytes.is_mapped();
         let file = Buffer::from(Bytes::from_owner(Owner(bytes)));
         let Layout { schema, dictionaries, batches } = ipc_layout::read(file.as_slice(), path)?;
