@@ -6,14 +6,9 @@ use std::time::Instant;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 
-<<<<<<< HEAD
 use crate::counters::Counters;
-use crate::gather::{Place, gather};
-use crate::store::{Held, OpenShard};
-=======
 use crate::gather::gather;
 use crate::store::OpenShard;
->>>>>>> wt-gather
 use crate::{BatchError, Order, Store};
 
 /// Which records a batch holds, in which order.
