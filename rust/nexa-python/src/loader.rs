@@ -221,7 +221,7 @@ fn hand_over<'py>(
     asked: Instant,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let batch = outcome.map_err(|error| Raised::from(error).0)?;
-    counters.took(batch.rows, batch.columns.iter().map(|memory| memory.len()).sum(), asked);
+    counters.took(batch.rows, batch.columns.iter().map(nexa_io::PooledBuf::len).sum(), asked);
     let buffers: Vec<_> = batch
         .columns
         .into_iter()
