@@ -61,12 +61,20 @@ class LoaderBench:
 
     @property
     def limit(self) -> str:
-        """What to look at first for more speed: `assembly` or `python`."""
-        return "assembly" if self.waited_s > _HALF * self.seconds else "python"
+        """What to look at first for more speed: `assembly`, `python`, or `machine` where neither is busy."""
+        if self.waited_s <= _HALF * self.seconds:
+            return "python"
+        return "assembly" if self.busy > _HALF else "machine"
+
+    @property
+    def busy(self) -> float:
+        """Share of their time that the threads spent assembling."""
+        return self.assembling_s / (self.threads * self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, and what follows from them, as plain values for JSON."""
         return asdict(self) | {
+            "busy": self.busy,
             "python_s": self.python_s,
             "python_us_per_batch": self.python_s / self.batches * 1e6,
             "records_per_s": self.records / self.seconds,
@@ -129,7 +137,6 @@ def _draw(batches: Iterable[Any], until: float) -> None:
 
 def show_bench(result: LoaderBench) -> None:
     """Print what was measured, for a person."""
-    busy = result.assembling_s / (result.threads * result.seconds)
     per_batch = result.python_s / result.batches * 1e6
     show_facts(
         {
@@ -141,7 +148,7 @@ def show_bench(result: LoaderBench) -> None:
             "rate": f"{result.records / result.seconds:,.0f} records/s, {rate_text(result.bytes, result.seconds)}",
             "waiting": f"{_share(result.waited_s, result)} of the time no batch was ready",
             "python": f"{_share(result.python_s, result)} of the time, {per_batch:,.1f} µs a batch",
-            "assembling": f"{busy:.0%} of the time of {result.threads} threads",
+            "assembling": f"{result.busy:.0%} of the time of {result.threads} threads",
             "limit": _REMEDIES[result.limit],
         }
     )
@@ -149,6 +156,7 @@ def show_bench(result: LoaderBench) -> None:
 
 _REMEDIES = {
     "assembly": "assembly: more data.threads, a faster or warmer disk, or smaller records would help",
+    "machine": "the machine: neither threads nor Python are busy; other processes may use the CPUs",
     "python": "Python: larger batches, or fewer augmentations would help",
 }
 

@@ -31,18 +31,23 @@ def test_a_bound_of_no_time_still_measures_a_batch(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waited_s", "limit", "said"), [(0.9, "assembly", "threads"), (0.1, "python", "batches")]
+    ("waited_s", "assembling_s", "limit", "said"),
+    [
+        (0.9, 1.5, "assembly", "data.threads"),
+        (0.1, 1.5, "python", "larger batches"),
+        (0.9, 0.5, "machine", "other processes"),
+    ],
 )
 def test_it_says_what_limits_and_what_would_help(
-    capsys: pytest.CaptureFixture[str], waited_s: float, limit: str, said: str
+    capsys: pytest.CaptureFixture[str], waited_s: float, assembling_s: float, limit: str, said: str
 ) -> None:
-    result = LoaderBench("train", 1000, 2, 0.1, 0.002, 100, 6400, 1 << 20, 1.0, waited_s, 0.5)
+    result = LoaderBench("train", 1000, 2, 0.1, 0.002, 100, 6400, 1 << 20, 1.0, waited_s, assembling_s)
     assert result.as_dict()["limit"] == limit
     show_bench(result)
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
     assert said in lines["limit"]
     assert "6,400 records/s, 1.0 MiB/s" in lines["rate"]
-    assert "25% of the time of 2 threads" in lines["assembling"]
+    assert f"{assembling_s / 2:.0%} of the time of 2 threads" in lines["assembling"]
 
 
 def test_the_command_prints_facts_or_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
