@@ -56,8 +56,9 @@ test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines, a soak of NEXA_SOAK_SECONDS=600
+test-slow: $(BUILD_STAMP) ## Run the long tests: kill points, a million lines, every order of a short epoch, a soak (NEXA_SOAK_SECONDS=600)
 	cargo test -p nexa-catalog --locked --quiet -- --ignored
+	cargo test -p nexa-batch --lib --release --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow
 
 .PHONY: test-wheel
@@ -99,13 +100,14 @@ bench-staging: $(BUILD_STAMP) ## Run the staging bench: ours beside the disk's c
 BENCH_VENV ?= .venv-bench-loaders
 $(BENCH_VENV)/.peers: benches/loaders/requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(BENCH_VENV)
-	$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --requirement pyproject.toml --extra demo maturin torchvision --requirement benches/loaders/requirements.txt
+	$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --requirement pyproject.toml --extra demo maturin uv torchvision --requirement benches/loaders/requirements.txt
 	$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --no-deps mosaicml-streaming==0.13.0
 	@touch $@
 
 .PHONY: bench-loaders
 bench-loaders: $(BENCH_VENV)/.peers $(BUILD_STAMP) ## Run the loaders' bench: ours beside the memory's limit and the peers (BENCH_ARGS=--quick)
-	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m benches.loaders $(BENCH_ARGS)
+	VIRTUAL_ENV=$(abspath $(BENCH_VENV)) $(BENCH_VENV)/bin/maturin develop --uv --release --quiet
+	$(BENCH_VENV)/bin/python -m benches.loaders $(BENCH_ARGS)
 
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status

@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -10,7 +10,9 @@ _Path: TypeAlias = str | PathLike[str]
 _Record = TypeVar("_Record")
 
 __all__ = [
+    "MIXTURE_WINDOW",
     "ORDER_VERSION",
+    "PACK_VERSION",
     "Assembler",
     "Buffer",
     "CatalogLines",
@@ -18,7 +20,10 @@ __all__ = [
     "CopyPlan",
     "CopyReport",
     "LabelFilter",
+    "Mixture",
     "Order",
+    "PackedEpoch",
+    "Selection",
     "Ticket",
     "after_fork",
     "after_fork_in_child",
@@ -29,8 +34,10 @@ __all__ = [
     "digest_file",
     "exchange_paths",
     "filesystem",
+    "group_by_label",
     "probe",
     "read_catalog",
+    "select_by_label",
     "select_labels",
     "set_threads",
     "shard_info",
@@ -38,7 +45,12 @@ __all__ = [
     "write_shard",
 ]
 
+MIXTURE_WINDOW: Final[int]
 ORDER_VERSION: Final[int]
+PACK_VERSION: Final[int]
+
+# A Buffer, (values, offsets or mask, items or width) of lists, or a list of str or bytes.
+_Column: TypeAlias = Any
 
 _Finding: TypeAlias = dict[str, Any]
 
@@ -120,38 +132,107 @@ class LabelFilter(Iterator[_Record]):
     def __next__(self) -> _Record: ...
 
 @final
+class Mixture:
+    def __new__(
+        cls,
+        records: Sequence[int],
+        mixings: Sequence[tuple[int, Sequence[int], Sequence[int | None], int | str]],
+    ) -> Mixture: ...
+    def __len__(self) -> int: ...
+    def counts(self, slots: int) -> list[int]: ...
+
+@final
 class Order:
-    def __new__(cls, n: int, *, seed: int = 0, epoch: int = 0, shuffle: bool = True) -> Order: ...
+    def __new__(
+        cls,
+        n: int,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        block: int = 0,
+        window: int = 1,
+    ) -> Order: ...
+    @staticmethod
+    def mixed(
+        mixture: Mixture,
+        done: Sequence[int],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        table: Selection | None = None,
+    ) -> Order: ...
     def __len__(self) -> int: ...
     def record(self, position: int) -> int: ...
-    def position(self, record: int) -> int: ...
+    def position(self, record: int) -> int | None: ...
     def records(self, start: int, rows: int) -> list[int]: ...
+    def ranges(self, start: int, rows: int) -> list[tuple[int, int]]: ...
+
+@final
+class Selection:
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> int: ...
 
 @final
 class Assembler:
     def __new__(
-        cls, shards: Sequence[tuple[_Path, int]], columns: Sequence[str], *, max_idle_bytes: int = 268435456
+        cls,
+        shards: Sequence[tuple[_Path, int]],
+        columns: Sequence[str],
+        *,
+        convert: Mapping[str, tuple[str, float, float]] = ...,
+        pad: Mapping[str, tuple[Sequence[int], float, bool]] = ...,
+        borrow: bool = False,
+        selection: Selection | None = None,
+        max_idle_bytes: int = 268435456,
     ) -> Assembler: ...
     def __len__(self) -> int: ...
     @property
     def columns(self) -> list[tuple[str, str, list[int]]]: ...
+    @property
+    def ragged(self) -> list[tuple[str, str, str, list[int], bool]]: ...
     @property
     def record_bytes(self) -> int: ...
     @property
     def ahead(self) -> int: ...
     def pool_stats(self) -> tuple[int, int, int]: ...
     def stats(self) -> dict[str, Any]: ...
-    def take(self, records: Sequence[int]) -> tuple[Buffer, ...]: ...
-    def take_ordered(self, order: Order, start: int, rows: int) -> tuple[Buffer, ...]: ...
+    def take(self, records: Sequence[int]) -> tuple[_Column, ...]: ...
+    def take_ordered(self, order: Order, start: int, rows: int) -> tuple[_Column, ...]: ...
     def submit(self, order: Order, start: int, rows: int) -> Ticket: ...
+    def take_packed(self, epoch: PackedEpoch, start: int, rows: int) -> tuple[Buffer, ...]: ...
+    def submit_packed(self, epoch: PackedEpoch, start: int, rows: int) -> Ticket: ...
+
+@final
+class PackedEpoch:
+    def __new__(
+        cls,
+        assembler: Assembler,
+        order: Order,
+        *,
+        length: int,
+        window: int,
+        pad_id: float,
+        ignore_index: float,
+    ) -> PackedEpoch: ...
+    @property
+    def rows(self) -> int: ...
+    def place(self, row: int) -> tuple[int, int]: ...
 
 @final
 class Ticket:
-    def wait(self) -> tuple[Buffer, ...]: ...
+    def wait(self) -> tuple[_Column, ...]: ...
 
 def before_fork() -> None: ...
 def after_fork() -> None: ...
 def after_fork_in_child() -> None: ...
+def select_by_label(
+    parts: Sequence[tuple[Sequence[tuple[_Path, int]], tuple[Sequence[int], bool] | None]], column: str
+) -> tuple[Selection, list[int]]: ...
+def group_by_label(
+    shards: Sequence[tuple[_Path, int]], column: str, chosen: Selection | None = None
+) -> tuple[list[int], list[int], Selection]: ...
 def build_info() -> dict[str, Any]: ...
 def set_threads(threads: int) -> bool: ...
 def default_threads() -> int: ...

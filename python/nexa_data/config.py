@@ -16,6 +16,12 @@ from pydantic import (
     model_validator,
 )
 
+from nexa_data.config_columns import Converts, PackConfig, Raggeds  # noqa: TC001 (pydantic reads annotations)
+from nexa_data.config_order import MixtureConfig, MixtureSource, OptionalMixture, OrderConfig
+from nexa_data.config_section import Count as _Count
+from nexa_data.config_section import PathText as _Path
+from nexa_data.config_section import Section as _Section
+from nexa_data.config_section import no_bool as _no_bool
 from nexa_data.config_source import ConfigSource
 from nexa_data.errors import ConfigError
 
@@ -29,6 +35,8 @@ __all__ = [
     "DataConfig",
     "ExperimentConfig",
     "LabelConfig",
+    "MixtureConfig",
+    "MixtureSource",
     "OrderConfig",
     "PreprocessingConfig",
     "ShardConfig",
@@ -43,12 +51,6 @@ SPLITS = ("train", "validation", "test")
 _SHARE_TOLERANCE = 1e-6
 
 
-def _no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004 (pydantic collects ValueErrors)
-    return value
-
-
 def _or_text(schema: dict[str, Any]) -> None:
     """Tell editors of the short form: a single name."""
     schema["anyOf"].append({"type": "string"})
@@ -59,13 +61,10 @@ def _or_number(schema: dict[str, Any]) -> None:
 
 
 # The bound stands next to its type, before our validator: only there does it reach the JSON Schema.
-_Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 _Whole = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 63), BeforeValidator(_no_bool)]
 _Share = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-# An empty path would silently mean the working directory.
-_Path = Annotated[str, Field(min_length=1)]
 # `1` and `1.0` in YAML are numbers; a version is a name.
 _Version = Annotated[
     _Name,
@@ -83,10 +82,6 @@ def _not_yet(*values: str) -> BeforeValidator:
         return value
 
     return BeforeValidator(refuse)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class SplitConfig(_Section):
@@ -189,6 +184,12 @@ class BatchConfig(_Section):
     """`tuple`: `(features, labels)`; `dict`: by column name; default: `dict` if there is more than features and label."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
+    convert: Converts = Field(default_factory=dict)
+    """Another type of numbers, per column, made in the pass that assembles: `{features: {dtype: float32, scale: 0.0039}}`."""
+    ragged: Raggeds = Field(default_factory=dict)
+    """Form of columns of lists: `{tokens: {as: padded, to: [128, 512], value: 0}}`; default: `(values, offsets)`."""
+    pack: PackConfig | None = None
+    """Sequences packed into rows of one length: `{column: tokens, length: 2048}`; a batch is then of rows."""
     tail: Literal["drop", "keep", "repeat", "pad"] | None = None
     """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits; `repeat` fills
     it up from the epoch's beginning; `pad` too, and gives each batch a boolean mask, True for what counts."""
@@ -200,14 +201,18 @@ class BatchConfig(_Section):
             return self.as_ == "dict"
         return not set(self.columns or ()) <= {"features", "label"}
 
-
-class OrderConfig(_Section):
-    """The order of an epoch."""
-
-    mode: Annotated[Literal["full", "none"], _not_yet("block")] = "full"
-    """`full`: a permutation of all records; `none`: as stored. It holds for train; other splits are never shuffled."""
-    window: Annotated[None, _not_yet()] = None
-    """Blocks that are mixed by mode `block`, which this version doesn't serve."""
+    @model_validator(mode="after")
+    def _packs_alone(self) -> Self:
+        pack = self.pack
+        if pack is None:
+            return self
+        if self.columns not in (None, [pack.column]):
+            raise ValueError(
+                f"pack: rows of packed {pack.column!r} have no other columns; leave `columns` out"
+            )
+        if self.convert or self.ragged:
+            raise ValueError("pack: say the type in pack.dtype, and leave `convert` and `ragged` out")
+        return self
 
 
 class DataConfig(_Section):
@@ -251,8 +256,8 @@ class DataConfig(_Section):
     """Order of an epoch."""
     shards: ShardConfig = ShardConfig()
     """Size of a shard."""
-    mixture: Annotated[None, _not_yet()] = None
-    """Several datasets in one loader; not served by this version."""
+    mixture: OptionalMixture = None
+    """Several prepared datasets in one loader: `[{artifact: runs/a/…/latest, weight: 0.7}, …]`."""
     on_error: Annotated[Literal["fail"], _not_yet("skip", "quarantine")] = "fail"
     """What a broken record does: `fail` ends the run before anything is published."""
     cache_dir: _Path | None = None
@@ -266,10 +271,27 @@ class DataConfig(_Section):
             raise ValueError(
                 "batch_size (per rank) and global_batch_size (over all ranks) exclude each other"
             )
+        if self.mixture is not None:
+            self._alone()
         label = self.preprocessing.label
         if self.label is not None and label is not None and self.label != label:
             raise ValueError("label and preprocessing.label differ; keep one")
         return self
+
+    def _alone(self) -> None:
+        """Refuse what a mixture of prepared datasets would silently ignore."""
+        for name, remedy in {
+            "source_uri": "a mixture reads what is prepared; prepare it, and name the artifact",
+            "filters": "name filters at the mixture's sources",
+            "checks": "sources were checked when they were prepared",
+            "cache_dir": "stage the sources, and name the staged folders",
+        }.items():
+            if getattr(self, name):
+                raise ValueError(f"mixture and {name} exclude each other: {remedy}")
+        if self.order.mode == "block" or self.order.balance:
+            raise ValueError(
+                "a mixture's order is full or none, and not balanced; leave the rest of `order` out"
+            )
 
     @property
     def label_config(self) -> LabelConfig:
@@ -389,6 +411,10 @@ def load_config(
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of a config, for editors."""
     schema = Config.model_json_schema(by_alias=True)
+    # The short form of a mixture: its sources alone.
+    schema["$defs"]["DataConfig"]["properties"]["mixture"]["anyOf"].append(
+        {"type": "array", "items": {"$ref": "#/$defs/MixtureSource"}}
+    )
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "nexa-data config"
     return schema

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_origin
 
 from nexa_data.errors import ConfigError, ShardNotFoundError
 
@@ -199,11 +199,17 @@ def _collect_lines(node: Any, keys: _Keys, lines: dict[_Keys, int]) -> None:
 
 
 def _known_keys(model: type[BaseModel], keys: _Keys) -> list[str]:
-    for key in keys:
+    inside = iter(keys)
+    for key in inside:
+        if isinstance(key, int):
+            continue  # an item of a list, whose model was found with the list
         info = model.model_fields.get(str(key))
         inner = _model_of(info.annotation) if info else None
         if inner is None:
             return []
+        if info is not None and get_origin(info.annotation) is dict:
+            # The next key is one of the user's own: a column's name.
+            next(inside, None)
         model = inner
     return sorted(info.alias or name for name, info in model.model_fields.items())
 

@@ -72,6 +72,11 @@ class DataPipeline:
     ) -> None:
         self.config = load_config(config)
         self.registry = registry
+        if self.config.data.mixture is not None:
+            raise ConfigError(
+                f"{self.config.origin}: a mixture has nothing to prepare",
+                remedy="prepare its sources, each by a config of its own; build_loader reads the mixture",
+            )
         self.filters = parse_filters(self.config.data.filters)
         self.checks = parse_checks(self.config.data.checks)
         if self.filters and self.config.data.label_config.kind != "class":

@@ -50,7 +50,11 @@ def test_a_hundred_thousand_shards_are_read_within_the_limits_of_an_ordinary_pro
         lines.append(json.dumps({"uri": uri, "split": "train", "records": ROWS}) + "\n")
     (tmp_path / "catalog.jsonl").write_text("".join(lines))
     done = subprocess.run(
-        [sys.executable, "-c", READ_ALL, str(tmp_path)], capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, "-c", READ_ALL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [SHARDS // FILES] * (FILES * ROWS)

@@ -73,6 +73,22 @@ def test_multi_hot_and_distributions_arrive_as_vectors(load: Any) -> None:
         np.testing.assert_array_equal(labels.numpy(), hot.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("class", "float32"), ("float", "float64"), ("multi_hot", "bfloat16"), ("distribution", "float16")],
+)
+def test_labels_of_every_kind_are_converted_on_the_way(load: Any, kind: str, dtype: str) -> None:
+    hot = np.eye(4)[np.arange(N) % 4]
+    column = {"class": np.arange(N) % 4, "float": np.arange(N) / 4}.get(kind, hot.tolist())
+    _, labels = load(
+        {"x": np.zeros(N), "y": column},
+        label={"column": "y", "kind": kind},
+        batch={"tail": "keep", "convert": {"label": dtype}},
+    )
+    assert labels.dtype == getattr(torch, dtype)
+    np.testing.assert_array_equal(labels.double().numpy(), np.array(column, np.float64))
+
+
 def test_text_labels_arrive_as_sorted_ids_whatever_their_encoding(load: Any) -> None:
     words = [("pear", "apple", "ß-fruit")[at % 3] for at in range(N)]
     ids = [{"apple": 0, "pear": 1, "ß-fruit": 2}[word] for word in words]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from nexa_data import _core
-from nexa_data.artifacts import is_complete, read_meta
-from nexa_data.catalog import ShardCatalog
+from nexa_data.artifacts import digest_text
 from nexa_data.datasets.finish import Finish, Records, Whole, apart
+from nexa_data.datasets.forms import BatchForms, ColumnForms, named, one_record
 from nexa_data.datasets.loader_stats import LoaderStats
-from nexa_data.errors import CatalogError, ConfigError, RecordError
+from nexa_data.datasets.orders import EpochOrder
+from nexa_data.datasets.sources import LABEL, ShardSource, select
+from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.optional import needed
 
 with needed("torch", "ShardDataset"):
-    import torch
     from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 
     from nexa_data.holds import Hold
 
-__all__ = ["BatchRequest", "EpochOrder", "ShardDataset"]
+__all__ = ["BatchRequest", "EpochOrder", "ShardDataset", "ShardSource"]
 
 AUGMENTED = ("features", "label")
 """Columns that an augmentation takes and returns."""
 
 Batch = Any
-"""`(features, labels)` or a mapping of column to tensor."""
+"""`(features, labels)` or a mapping of column to tensor, to `Ragged`, or to a list of text."""
 
 
 if hasattr(os, "register_at_fork"):
@@ -50,20 +49,6 @@ class _Augment(Protocol):
     def __call__(
         self, features: Tensor, labels: Tensor, *, epoch: int, position: int
     ) -> tuple[Tensor, Tensor]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EpochOrder:
-    """The order of one epoch, which a few numbers determine."""
-
-    records: int
-    seed: int
-    epoch: int
-    shuffle: bool
-
-    def native(self) -> _core.Order:
-        """Return the order that answers in O(1)."""
-        return _core.Order(self.records, seed=self.seed, epoch=self.epoch, shuffle=self.shuffle)
 
 
 class BatchRequest(Sequence[int]):
@@ -109,6 +94,11 @@ class BatchRequest(Sequence[int]):
         """Records in front that are of this epoch; the others are beyond its end and begin it again."""
         return max(0, min(self.rows, self.order.records - self.start))
 
+    def settle(self, dataset: ShardDataset) -> None:
+        """Take the native order from `dataset` if the request came without one, from another process."""
+        if self._native is None:
+            self._native = dataset.native(self.order)
+
     def __len__(self) -> int:
         return self.rows
 
@@ -136,23 +126,32 @@ class BatchRequest(Sequence[int]):
 
 
 class ShardDataset(Dataset[Any]):
-    """A map-style dataset over one split of an artifact.
+    """A map-style dataset over one split of an artifact, or over several, one after the other.
 
     `dataset[i]` is record i: `(features, label)`. `dataset[request]`, with what our sampler yields, and
     `dataset[[4, 2, 7]]` are whole batches. Batches lie in memory that is the caller's own: aligned, writable, and
     returned to a pool when the last tensor on it dies.
 
     Args:
-        folder: Folder of the artifact (prepared or staged), or of any catalog of Arrow shards.
-        split: The split.
+        folder: Folder of the artifact (prepared or staged), or of any catalog of Arrow shards; or the sources, if there
+            are several.
+        split: The split; sources name their own.
         columns: Columns to load, in their order.
         as_dict: Batches as a mapping of column to tensor instead of a tuple.
         augment: What is done to the features and labels of each batch of a request.
         finish: What is done to a batch then: the user's functions, and the mask of a padded tail.
         hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
+        allow_labels: Class ids that records must have to be in the dataset: the label column is read once, and
+            records are numbered among those that are kept.
+        convert: Another type of numbers for some columns, as `data.batch.convert`.
+        ragged: Form of some columns of lists, as `data.batch.ragged`.
+        borrow: Hand out batches of records that lie together where they lie, without a copy. They may be written: a
+            page that is written is this process's own from then on, so that later batches show the change, and the
+            file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
 
     Raises:
-        ConfigError: `augment` is given, but not both columns that it wants.
+        ConfigError: `augment` is given, but not both columns that it wants; no record has one of `allow_labels`; a
+            column can't become what is asked.
         CatalogError: There is no such split.
         RecordError: A shard isn't Arrow, is cut short, or has no such column.
 
@@ -168,50 +167,87 @@ class ShardDataset(Dataset[Any]):
         ((4, 3), torch.int64)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a config may say of a batch)
         self,
-        folder: Path | str,
-        split: str,
+        folder: Path | str | Sequence[ShardSource],
+        split: str = "train",
         *,
         columns: Sequence[str] = ("features", "label"),
         as_dict: bool = False,
         augment: _Augment | None = None,
         finish: Finish | None = None,
-        hold: Hold | None = None,
+        hold: Hold | Sequence[Hold | None] | None = None,
+        allow_labels: Sequence[int] | None = None,
+        convert: Mapping[str, Any] | None = None,
+        ragged: Mapping[str, Any] | None = None,
+        borrow: bool = False,
     ) -> None:
-        self.folder = Path(folder).resolve()
+        if isinstance(folder, Path | str):
+            allowed = None if allow_labels is None else tuple(allow_labels)
+            folder = [ShardSource(Path(folder).resolve(), split, allowed)]
+        self.sources = tuple(folder)
         self.split = split
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
         self.finish = None if finish is None or finish.idle else finish
         self._asked_epoch: int | None = None
+        self.forms = ColumnForms.of(convert, ragged, self.columns)
+        self.borrow = borrow
         self._hold = hold
         if augment is not None and not set(AUGMENTED) <= set(self.columns):
             raise ConfigError(
                 f"data.augmentations want the columns {' and '.join(AUGMENTED)}, data.batch.columns has {', '.join(self.columns)}",
                 remedy="name both in data.batch.columns, or leave the augmentations out",
             )
-        catalog = ShardCatalog.load(self.folder)
-        self._shards = [
-            _shard(catalog, record.path(catalog.root), record.records) for record in catalog.of(split)
-        ]
+        self._parts = [source.shards() for source in self.sources]
         self._open()
 
     def _open(self) -> None:
-        self._assembler = _core.Assembler(self._shards, list(self.columns))
-        self._forms = [
-            (_torch_dtype(name, element), tuple(shape)) for name, element, shape in self._assembler.columns
-        ]
+        self._selection, self.source_records = select(self.sources, self._parts)
+        self._assembler = _core.Assembler(
+            self._shards(),
+            list(self.columns),
+            **self.forms.native(),
+            borrow=self.borrow,
+            selection=self._selection,
+        )
+        self._forms = BatchForms(self._assembler, self.columns, self.forms)
+        self._drawn: tuple[EpochOrder, _core.Order] | None = None
+        if not (self._forms.plain or self.as_dict):
+            raise ConfigError(
+                f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",
+                remedy="set data.batch.as to dict",
+            )
+        if self.finish is not None and self.finish.by_record and self._forms.ragged:
+            raise ConfigError(
+                f"sample_transform and collate_fn take records of equal rows, and {', '.join(sorted(self._forms.ragged))} hold lists or text",
+                remedy="use transform=, which takes the whole batch",
+            )
+        if self.augment is not None and self._forms.ragged & set(AUGMENTED):
+            raise ConfigError(
+                f"data.augmentations change tensors, and {' and '.join(self._forms.ragged & set(AUGMENTED))} are lists",
+                remedy="leave the augmentations out",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {key: value for key, value in self.__dict__.items() if key not in {"_assembler", "_forms"}}
+        native = {"_assembler", "_forms", "_selection", "_drawn", "classes"}
+        state = {key: value for key, value in self.__dict__.items() if key not in native}
         return state | {"_hold": self._hold is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A descriptor belongs to its process; another one takes a hold of its own.
-        self.__dict__.update(state | {"_hold": hold_artifact(state["folder"]) if state["_hold"] else None})
+        hold = [hold_artifact(source.folder) for source in state["sources"]] if state["_hold"] else None
+        self.__dict__.update(state | {"_hold": hold})
         self._open()
+
+    def _shards(self) -> list[tuple[Path, int]]:
+        return [shard for part in self._parts for shard in part]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the first source."""
+        return self.sources[0].folder
 
     def __len__(self) -> int:
         return len(self._assembler)
@@ -223,14 +259,25 @@ class ShardDataset(Dataset[Any]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the artifact; for a bare catalog, of its shards' checksums, or names and records without."""
-        if is_complete(self.folder):
-            meta = read_meta(self.folder)
-            return meta.labels.get("source_hash", meta.hash)
-        from nexa_data.artifacts import digest_text
+        """Hash of the artifact (for a bare catalog, of what it says of its shards), of the filter, and of all sources."""
+        found = [source.fingerprint for source in self.sources]
+        return found[0] if len(found) == 1 else digest_text(*found)
 
-        shards = ShardCatalog.load(self.folder).of(self.split)
-        return digest_text(*(shard.checksum or f"{shard.uri}:{shard.records}" for shard in shards))
+    @cached_property
+    def classes(self) -> tuple[list[int], list[int], _core.Selection]:
+        """The labels that there are, how many records have each, and these records label by label; read when first asked for.
+
+        Raises:
+            RecordError: The labels aren't classes.
+        """
+        return _core.group_by_label(self._shards(), LABEL, self._selection)
+
+    def native(self, order: EpochOrder) -> _core.Order:
+        """Return the native order of an epoch; the last one is kept."""
+        if self._drawn is None or self._drawn[0] != order:
+            by_class = order.mixed is not None and order.mixed.by_class
+            self._drawn = order, order.native(self.classes[2] if by_class else None)
+        return self._drawn[1]
 
     def __getitem__(self, index: int | Sequence[int]) -> Batch:
         if isinstance(index, BatchRequest):
@@ -240,25 +287,32 @@ class ShardDataset(Dataset[Any]):
             batch = self._listed(index)
             return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
         tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
-        record = self._form([tensor[0] for tensor in tensors])
+        record = self._form([one_record(tensor) for tensor in tensors])
         return record if self.finish is None else self.finish.record(record)
 
     def __getitems__(self, index: Sequence[int]) -> Whole | Records:
         """Return what a DataLoader's own fetcher hands to its collate function.
 
-        That is the whole batch, where a batch of our sampler is asked for, else a list of the records, drawn at once.
+        That is the whole batch, where a batch of our sampler is asked for, else a list of the records, drawn at once
+        where their rows are equal.
         """
         if isinstance(index, BatchRequest):
             return Whole(self[index])
-        records = apart(self._listed(index))
-        if self.finish is not None:
-            records = [self.finish.record(record) for record in records]
+        if self._assembler.ragged:
+            records = [self[at] for at in index]
+        else:
+            drawn = apart(self._listed(index))
+            records = drawn if self.finish is None else [self.finish.record(each) for each in drawn]
         return Records(records, partial(self.__getitem__, index))
 
     def _listed(self, index: Sequence[int]) -> Batch:
         return self._form(
             self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
         )
+
+    def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
+        """Return a request whose batch is assembled when it is asked for."""
+        return BatchRequest(order, start, rows, native=native)
 
     def _checked(self, index: int) -> int:
         n = len(self)
@@ -299,6 +353,7 @@ class ShardDataset(Dataset[Any]):
 
     def _requested(self, request: BatchRequest) -> Batch:
         ticket, request.ticket = request.ticket, None
+        request.settle(self)
         buffers = (
             ticket.wait()
             if ticket
@@ -314,34 +369,14 @@ class ShardDataset(Dataset[Any]):
                 tensors[k] = tensor
         return self._form(tensors)
 
-    def _tensors(self, buffers: Sequence[_core.Buffer], rows: int) -> list[Tensor]:
-        return [
-            # An empty buffer has no memory that a tensor could share.
-            torch.frombuffer(buffer, dtype=dtype).view(rows, *shape)
-            if rows and math.prod(shape)
-            else torch.empty((rows, *shape), dtype=dtype)
-            for buffer, (dtype, shape) in zip(buffers, self._forms, strict=True)
-        ]
+    def _tensors(self, buffers: Sequence[Any], rows: int) -> list[Any]:
+        return self._forms.values(buffers, rows)
 
-    def _form(self, tensors: list[Tensor]) -> Batch:
-        return dict(zip(self.columns, tensors, strict=True)) if self.as_dict else tuple(tensors)
-
-
-def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path, int]:
-    if records is None:
-        records = _core.shard_info(path)[0]
-    if not path.exists():
-        raise CatalogError(
-            f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again"
+    def _form(self, tensors: list[Any]) -> Batch:
+        if not self.as_dict:
+            return tuple(tensors)
+        return (
+            dict(zip(self.columns, tensors, strict=True))
+            if self._forms.plain
+            else named(self.columns, tensors)
         )
-    return path, records
-
-
-def _torch_dtype(column: str, element: str) -> torch.dtype:
-    dtype = getattr(torch, element, None)
-    if not isinstance(dtype, torch.dtype):
-        raise RecordError(
-            f"column {column!r} is of {element}, which torch {torch.__version__} doesn't have",
-            remedy="update torch, or write the shards with another type",
-        )
-    return dtype

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import BatchSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from nexa_data import _core
-from nexa_data.datasets.shards import BatchRequest, EpochOrder
+from nexa_data.datasets.shards import BatchRequest
 from nexa_data.errors import ConfigError
+from nexa_data.loaders.orders import PlainOrders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nexa_data.datasets.shards import ShardDataset
+    from nexa_data.datasets.shards import EpochOrder, ShardDataset
+    from nexa_data.loaders.orders import Orders
     from nexa_data.loaders.plan import BatchPlan
 
 __all__ = ["DistributedShardSampler", "ShardSampler"]
@@ -63,6 +66,7 @@ class ShardSampler(BatchSampler):
         shuffle: Whether each epoch has an order of its own.
         lane: Where somebody else deals these batches out to processes: the number of this one, and of how many. Only
             its own are assembled ahead.
+        orders: The orders of all epochs; default: all records, mixed if `shuffle`.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class ShardSampler(BatchSampler):
         seed: int,
         shuffle: bool,
         lane: tuple[int, int] = (0, 1),
+        orders: Orders | None = None,
     ) -> None:
         self._dataset = dataset
+        self._orders = orders or PlainOrders(plan.records, seed, shuffle)
         self.plan = plan
         self.seed = seed
         self.shuffle = shuffle
@@ -113,9 +119,9 @@ class ShardSampler(BatchSampler):
         self._next_epoch()
         self._begun += 1
         mine = self._begun
-        first, epoch = self._first, self.epoch
-        order = EpochOrder(self.plan.records, self.seed, epoch, self.shuffle)
-        native = order.native()
+        first = self._first
+        order = self._order()
+        native = self._dataset.native(order)
         total = self.plan.batches(first)
         ahead: deque[BatchRequest] = deque()
         lane, lanes = self._lane
@@ -128,7 +134,7 @@ class ShardSampler(BatchSampler):
                 if drawn % lanes == lane and self._dataset.ahead < 2 * depth:
                     ahead.append(self._dataset.submit(order, native, start, rows))
                 else:
-                    ahead.append(BatchRequest(order, start, rows, native=native))
+                    ahead.append(self._dataset.request(order, native, start, rows))
                 drawn += 1
             request = ahead.popleft()
             if mine == self._begun:
@@ -161,6 +167,17 @@ class ShardSampler(BatchSampler):
             self.epoch = max(asked + self._shift, 0)
             self._first = self._consumed = 0
 
+    def _order(self) -> EpochOrder:
+        """Return the epoch's order, and cut the epoch by its length: that of a mixture may change."""
+        positions = self._positions(self.epoch)
+        if positions != self.plan.records:
+            self.plan = replace(self.plan, records=positions)
+        return self._orders.order(self.epoch)
+
+    def _positions(self, epoch: int) -> int:
+        """Return how many positions batches are cut from in an epoch."""
+        return self._orders.order(epoch).records
+
     def _end(self) -> int:
         return self.plan.consumed(self._first, self.plan.batches(self._first))
 
@@ -181,6 +198,7 @@ class ShardSampler(BatchSampler):
         self.epoch = epoch
         self._first = self._consumed = 0
         self._started = False
+        self._order()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the epoch stands: a few numbers, the same on every rank."""
@@ -193,6 +211,7 @@ class ShardSampler(BatchSampler):
             "shuffle": self.shuffle,
             "epoch": self.epoch,
             "consumed": self._consumed,
+            **self._orders.state(self.epoch),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -202,21 +221,23 @@ class ShardSampler(BatchSampler):
             ConfigError: It is of another dataset, order or version; the message says what differs.
         """
         here = self.state_dict()
-        for key in ("version", "order_version", "fingerprint", "records", "seed", "shuffle"):
-            if state.get(key) != here[key]:
+        # A mixture compares its sources one by one, and may have got other weights and so another length.
+        content = () if "mixture" in here else ("fingerprint", "records", "mixture")
+        for key in ("version", "order_version", "seed", "shuffle", "order", *content):
+            if state.get(key) != here.get(key):
                 raise ConfigError(
-                    f"the loader's state doesn't fit: {key} is {state.get(key)!r} there, {here[key]!r} here",
+                    f"the loader's state doesn't fit: {key} is {state.get(key)!r} there, {here.get(key)!r} here",
                     remedy="load it with the config and the artifact that it was saved with",
                 )
         epoch, consumed = state.get("epoch"), state.get("consumed")
-        if (
-            not isinstance(epoch, int)
-            or not isinstance(consumed, int)
-            or epoch < 0
-            or not 0 <= consumed <= self.plan.records
-        ):
-            raise ConfigError(f"the loader's state is damaged: epoch {epoch!r}, consumed {consumed!r}")
+        damaged = ConfigError(f"the loader's state is damaged: epoch {epoch!r}, consumed {consumed!r}")
+        if not isinstance(epoch, int) or not isinstance(consumed, int) or min(epoch, consumed) < 0:
+            raise damaged
+        self._orders.load(state, epoch, consumed)
+        if consumed > self._positions(epoch):
+            raise damaged
         self.epoch, self._first, self._consumed = epoch, consumed, consumed
+        self._order()
         # A finished epoch has no rest: the first iteration is the next one's.
         finished = not self.plan.batches(consumed)
         if finished:
@@ -236,8 +257,9 @@ class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
         seed: int,
         shuffle: bool,
         lane: tuple[int, int] = (0, 1),
+        orders: Orders | None = None,
     ) -> None:
-        ShardSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, lane=lane)
+        ShardSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, lane=lane, orders=orders)
         # What a DistributedSampler's users read.
         self.dataset = dataset
         self.num_replicas = plan.world_size

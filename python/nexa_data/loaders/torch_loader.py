@@ -13,9 +13,14 @@ from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
 from nexa_data.datasets.finish import MASK, Finish, collate
-from nexa_data.datasets.shards import ShardDataset
+from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
+from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
+from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
+from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
+from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.ranks import accelerate_runs, find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
@@ -48,6 +53,7 @@ class LoaderOptions(TypedDict, total=False):
     transform: Callable[[Any], Any] | None
     sample_transform: Callable[[Any], Any] | None
     collate_fn: Callable[[list[Any]], Any] | None
+    borrow: bool
 
 
 class ShardLoader(DataLoader[Any]):
@@ -149,12 +155,16 @@ def build_loader(  # noqa: PLR0913 (one for each option)
     transform: Callable[[Any], Any] | None = None,
     sample_transform: Callable[[Any], Any] | None = None,
     collate_fn: Callable[[list[Any]], Any] | None = None,
+    borrow: bool = False,
 ) -> ShardLoader:
     """Return the loader of one split.
 
     A single process prepares (and with `data.cache_dir` stages) the dataset if that hasn't been done. `len(loader)`
     is the number of batches, `len(loader.dataset)` of records. Only train is shuffled, in an order that is a function
     of seed and epoch, and drops its last, shorter batch (unless it is the only one).
+
+    With `data.mixture` nothing is prepared: the loader reads the artifacts that it names, train in turns by their
+    weights, the other splits one after the other.
 
     Args:
         config_path: Path of a config, a mapping of the same form, or a config.
@@ -169,6 +179,7 @@ def build_loader(  # noqa: PLR0913 (one for each option)
         sample_transform: Function of one record, for code that exists; Python then makes objects for every record,
             which is slow, and said once in the log.
         collate_fn: Function from a list of records to a batch, instead of torch's `default_collate`; as slow.
+        borrow: Hand out batches that lie together in a shard without a copy, see `ShardDataset`; wants no shuffle.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
@@ -198,6 +209,7 @@ def build_loader(  # noqa: PLR0913 (one for each option)
         "transform": transform,
         "sample_transform": sample_transform,
         "collate_fn": collate_fn,
+        "borrow": borrow,
     }
     return build_loaders(config_path, (split,), **options)[split]
 
@@ -207,11 +219,10 @@ def build_loaders(
     splits: Iterable[str],
     **options: Unpack[LoaderOptions],
 ) -> dict[str, ShardLoader]:
-    """Return a loader for each split, all of one artifact; see `build_loader`."""
+    """Return a loader for each split, all of one artifact (or of one mixture); see `build_loader`."""
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
-    pipeline = DataPipeline(config)
     finish = Finish(
         transform=options.get("transform"),
         sample_transform=options.get("sample_transform"),
@@ -224,6 +235,7 @@ def build_loaders(
         mesh=options.get("mesh"),
         dp_dims=options.get("dp_dims"),
     )
+    borrow = options.get("borrow", False)
     if finish.by_record:
         _log.warning(
             "sample_transform and collate_fn make Python objects for every record: the slow path; "
@@ -233,51 +245,129 @@ def build_loaders(
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
-    folder, hold = dataset_folder(pipeline, distributed=ranks.distributed)
-    return {split: _loader(config, folder, hold, split, ranks, finish) for split in wanted}
+    if config.data.mixture is not None:
+        return {split: _mixture_loader(config, split, ranks, finish, borrow=borrow) for split in wanted}
+    folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
+    return {
+        split: _loader(
+            config, [ShardSource(folder.resolve(), split)], hold, split, ranks, finish, borrow=borrow
+        )
+        for split in wanted
+    }
 
 
 def _check_splits(config: Config, splits: list[str]) -> None:
     for split in splits:
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
-        if not config.data.split.shares()[split]:
+        if config.data.mixture is None and not config.data.split.shares()[split]:
             raise ConfigError(
                 f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it"
             )
 
 
-def _loader(
-    config: Config, folder: Path, hold: Hold | None, split: str, ranks: Ranks, finish: Finish
+def _mixture_loader(config: Config, split: str, ranks: Ranks, finish: Finish, *, borrow: bool) -> ShardLoader:
+    if config.data.mixture is None:
+        raise ConfigError(f"{config.origin}: there is no data.mixture")
+    sources = mixture_sources(config.data.mixture, split, train=split == "train")
+    hold = [hold_artifact(source.folder) for source in sources]
+    return _loader(config, sources, hold, split, ranks, finish, borrow=borrow)
+
+
+def _loader(  # noqa: PLR0913 (what a loader is made from)
+    config: Config,
+    sources: Sequence[ShardSource],
+    hold: Hold | Sequence[Hold | None] | None,
+    split: str,
+    ranks: Ranks,
+    finish: Finish,
+    *,
+    borrow: bool,
 ) -> ShardLoader:
     data, train = config.data, split == "train"
     columns = data.batch.columns or ("features", "label")
+    batch = _global_batch(config, ranks)
     masked = data.batch.tail == "pad"
     if masked and MASK in columns:
         raise ConfigError(
             f"data.batch.tail is pad, but data.batch.columns has a column named {MASK} of its own",
             remedy="leave the column out, or choose another tail",
         )
-    dataset = ShardDataset(
-        folder,
-        split,
-        columns=columns,
-        as_dict=data.batch.as_dict,
-        augment=batch_augmentor(config) if train else None,
-        finish=replace(finish, masked=masked),
-        hold=hold,
-    )
-    records = len(dataset)
-    batch = _global_batch(config, ranks)
-    tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-    plan = BatchPlan(records, batch, ranks.rank, ranks.world_size, tail, group=ranks.lane[1])
-    sampler = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
-    shuffle = train and data.shuffle and data.order.mode == "full"
-    return ShardLoader(
-        dataset,
-        sampler(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane),
-        pin_memory=data.pin_memory and _has_device(),
-    )
+
+    def cut(records: int) -> BatchPlan:
+        tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
+        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail, group=ranks.lane[1])
+
+    dataset: ShardDataset
+    sampler: ShardSampler
+    shuffle = _shuffles(config, train=train)
+    if data.batch.pack is None:
+        dataset = ShardDataset(
+            sources,
+            split,
+            columns=columns,
+            as_dict=data.batch.as_dict,
+            augment=batch_augmentor(config) if train else None,
+            finish=replace(finish, masked=masked),
+            hold=hold,
+            convert=data.batch.convert,
+            ragged=data.batch.ragged,
+            borrow=borrow,
+        )
+        orders = _orders(config, dataset, train=train)
+        kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
+        plan = cut(orders.order(0).records)
+        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
+    else:
+        if borrow or (train and data.augmentations):
+            raise ConfigError(
+                f"{config.origin}: packed rows are neither borrowed nor augmented",
+                remedy="leave borrow and data.augmentations out, or data.batch.pack",
+            )
+        if masked or finish.by_record:
+            raise ConfigError(
+                f"{config.origin}: packed rows are no records, to be transformed one by one or masked",
+                remedy="leave sample_transform, collate_fn and tail: pad out, or data.batch.pack",
+            )
+        if data.mixture is not None or data.order.balance is not None:
+            raise ConfigError(
+                f"{config.origin}: rows are packed of one dataset, each of its records once an epoch",
+                remedy="leave data.mixture and data.order.balance out, or data.batch.pack",
+            )
+        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, finish=finish, hold=hold)
+        orders = _orders(config, packed, train=train)
+        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
+        plan = cut(packed.epoch(orders.order(0)).rows)
+        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
+    return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
+
+
+def _shuffles(config: Config, *, train: bool) -> bool:
+    return train and config.data.shuffle and config.data.order.mode != "none"
+
+
+def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
+    """Return what decides the orders of a split: only train is mixed, balanced or shuffled."""
+    order, shuffle = config.data.order, _shuffles(config, train=train)
+    if train and config.data.mixture is not None:
+        mixed = recipe(config.data.mixture, config.data.mixture.sources, dataset.source_records)
+        return MixedOrders(
+            [
+                f"{named.artifact} ({source.split})"
+                for named, source in zip(config.data.mixture.sources, dataset.sources, strict=True)
+            ],
+            [source.fingerprint for source in dataset.sources],
+            dataset.source_records,
+            mixed,
+            seed=config.seed,
+            shuffle=shuffle,
+        )
+    if train and order.balance == "classes":
+        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle=shuffle)
+    if order.mode != "block" or not shuffle:
+        return PlainOrders(len(dataset), config.seed, shuffle)
+    block = order.block or block_records(dataset.record_bytes)
+    return PlainOrders(len(dataset), config.seed, shuffle, block, order.window)
 
 
 def _global_batch(config: Config, ranks: Ranks) -> int:

@@ -18,6 +18,8 @@ use std::ops::Range;
 
 use nexa_records::FixedColumn;
 
+use crate::form::FixedPlan;
+
 /// Where a row lies: the columns of a chunk, and the row's number in it.
 pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
 
@@ -27,15 +29,15 @@ const MOST_ROWS: usize = 32;
 
 /// Copy `len` rows into `targets`, a slice of `len * row` bytes for each column.
 ///
-/// `widths` are the bytes of a row of each column; every chunk has them. `find` appends the places of some of the rows, in
+/// `plans` say what a row of each column is and becomes; every chunk has these columns. `find` appends the places of some of the rows, in
 /// their order; it is asked for all rows once, a block at a time.
 pub(crate) fn gather<'a, E>(
     len: usize,
-    widths: &[usize],
+    plans: &[FixedPlan],
     targets: &mut [&mut [u8]],
     mut find: impl FnMut(Range<usize>, &mut Vec<Place<'a>>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let row_bytes: usize = widths.iter().sum();
+    let row_bytes: usize = plans.iter().map(|plan| plan.stored_bytes).sum();
     let block = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, MOST_ROWS);
     let mut next = |first: usize, places: &mut Vec<Place<'a>>| {
         places.clear();
@@ -48,8 +50,18 @@ pub(crate) fn gather<'a, E>(
     for first in (0..len).step_by(block) {
         std::mem::swap(&mut here, &mut there);
         next((first + block).min(len), &mut there)?;
-        for (column, (&width, target)) in widths.iter().zip(&mut *targets).enumerate() {
-            copy(&here, column, width, &mut target[first * width..][..here.len() * width]);
+        for (column, (plan, target)) in plans.iter().zip(&mut *targets).enumerate() {
+            let width = plan.row_bytes;
+            let these = &mut target[first * width..][..here.len() * width];
+            match &plan.convert {
+                None => copy(&here, column, width, these),
+                Some(convert) => {
+                    for (to, &(columns, row)) in these.chunks_exact_mut(width).zip(&here) {
+                        let from = &columns[column].values.as_slice()[row * plan.stored_bytes..];
+                        convert.run(&from[..plan.stored_bytes], to);
+                    }
+                }
+            }
         }
     }
     Ok(())
@@ -99,11 +111,18 @@ mod tests {
     use super::*;
 
     fn column(width: usize, rows: usize, salt: u8) -> FixedColumn {
-        let bytes: Vec<u8> = (0..rows * width).map(|at| (at as u8).wrapping_mul(31).wrapping_add(salt)).collect();
+        let bytes: Vec<u8> =
+            (0..rows * width).map(|at| (at as u8).wrapping_mul(31).wrapping_add(salt)).collect();
         let width = i32::try_from(width).unwrap();
         let array: ArrayRef = Arc::new(FixedSizeBinaryArray::new(width, bytes.into(), None));
         let field = Field::new("x", DataType::FixedSizeBinary(width), false);
         nexa_records::fixed_column(&array, &field, "x".as_ref()).unwrap()
+    }
+
+    fn stored(width: usize) -> FixedPlan {
+        let width = i32::try_from(width).unwrap();
+        let field = Field::new("x", DataType::FixedSizeBinary(width), false);
+        FixedPlan::stored(&nexa_records::column_spec(&field, "x".as_ref()).unwrap())
     }
 
     proptest! {
@@ -117,7 +136,8 @@ mod tests {
             let places: Vec<Place<'_>> = picks.iter().map(|&(chunk, row)| (&chunks[chunk][..], row)).collect();
             let mut buffers: Vec<Vec<u8>> = widths.iter().map(|width| vec![0; width * places.len()]).collect();
             let mut targets: Vec<&mut [u8]> = buffers.iter_mut().map(|buffer| &mut buffer[..]).collect();
-            let found = gather(places.len(), &widths, &mut targets, |range, found| {
+            let plans: Vec<FixedPlan> = widths.iter().map(|&width| stored(width)).collect();
+            let found = gather(places.len(), &plans, &mut targets, |range, found| {
                 found.extend_from_slice(&places[range]);
                 Ok::<_, ()>(())
             });

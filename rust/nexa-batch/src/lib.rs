@@ -3,23 +3,48 @@
 //! A training step wants the records at positions `k..k+b` of a shuffled epoch, side by side in memory that the
 //! accelerator's runtime can read. Three parts do that, and nothing else lives here:
 //!
-//! - [`Order`]: position → record, a keyed bijection that costs O(1) time and no memory;
-//! - [`Store`]: record → bytes, columns of fixed width over lazily opened shards;
-//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`].
+//! - [`Order`]: position → record, a keyed bijection that costs O(1) time and no memory; [`Mixture`] plans an epoch of
+//!   several sources, [`Selection`] lists the records that a filter kept;
+//! - [`Store`]: record → bytes, columns over lazily opened shards;
+//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`];
+//!   [`Form`] says what a column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
 mod assembler;
+mod blocks;
+mod borrow;
+mod convert;
 mod counters;
 mod error;
+mod form;
 mod gather;
+mod labels;
+mod mixed;
+mod mixture;
 mod order;
+mod pack;
+mod packed;
+mod permutation;
+mod ragged;
+mod selection;
+mod shares;
+mod specs;
 mod store;
 mod ticket;
 
-pub use assembler::{Assembler, BatchBuffers, Rows};
+pub use assembler::{Assembler, BatchBuffers, Memory, Rows};
+pub use convert::{Conversion, Target};
 pub use counters::{Counters, Stats};
 pub use error::BatchError;
+pub use form::{FixedPlan, Form, Forms};
+pub use labels::{Classes, LabelRule, group_by_label, select_by_label};
+pub use mixed::MIXTURE_WINDOW;
+pub use mixture::{Mixing, Mixture, Stop};
 pub use order::{ORDER_VERSION, Order};
+pub use pack::PACK_VERSION;
+pub use packed::{PackedEpoch, Packing};
+pub use ragged::{Padding, RaggedBatch, RaggedPlan};
+pub use selection::Selection;
 pub use store::{ShardSpec, Store};
 pub use ticket::Ticket;

@@ -1,16 +1,22 @@
-//! Record → bytes: columns of fixed width over shards that are opened when first touched.
+//! Record → bytes: columns over shards that are opened when first touched.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
-use nexa_records::{ColumnSpec, FixedColumn, RecordError, Shard, column_spec, fixed_column};
+use nexa_records::{
+    Access, ColumnSpec, FixedColumn, RaggedColumn, RaggedSpec, RecordError, Shard, fixed_column,
+    ragged_column,
+};
 
 use crate::BatchError;
 use crate::gather::Place;
+use crate::ragged::RaggedPlace;
+use crate::specs::Specs;
 
 /// A shard of a split: where it is, and how many records the catalog says it has.
 #[derive(Debug, Clone)]
@@ -33,7 +39,8 @@ pub struct Store {
     starts: Vec<u64>,
     /// Records of every shard but the last, if they agree: then a division finds the shard.
     uniform: Option<Divisor>,
-    columns: Vec<ColumnSpec>,
+    specs: Specs,
+    access: Access,
     /// Whether shards are mapped with large pages: all of them fit into memory.
     huge: bool,
 }
@@ -64,12 +71,14 @@ impl Held<'_> {
     }
 }
 
-/// A shard's columns in memory: `chunks[chunk][column]`.
+/// A shard's columns in memory: `chunks[chunk][column]`, and the same of lists, text and bytes.
 #[derive(Debug)]
 pub(crate) struct OpenShard {
     /// First row of each chunk, and the number of rows at the end.
     starts: Vec<usize>,
     chunks: Vec<Vec<FixedColumn>>,
+    ragged: Vec<Vec<RaggedColumn>>,
+    addresses: Range<usize>,
 }
 
 /// Divides by a number that is known beforehand: a multiplication and rarely a correction.
@@ -103,9 +112,17 @@ impl Store {
     /// Open a split; only the first shard with records is read, to learn the columns' types.
     ///
     /// # Errors
-    /// A shard that can't be read, a column that isn't there or has no fixed width.
+    /// A shard that can't be read, a column that isn't there or of a type that no batch has.
     pub fn open(shards: Vec<ShardSpec>, columns: &[String]) -> Result<Self, BatchError> {
-        Self::open_bounded(shards, columns, MOST_OPEN)
+        Self::open_as(shards, columns, Access::Shared)
+    }
+
+    /// As [`open`](Self::open), in memory of which parts may be handed out ([`Access::Private`]).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(shards: Vec<ShardSpec>, columns: &[String], access: Access) -> Result<Self, BatchError> {
+        Ok(Self { access, ..Self::open_bounded(shards, columns, MOST_OPEN)? })
     }
 
     /// As [`open`](Self::open), with another bound on the shards that are open at a time (while no batch needs more).
@@ -130,15 +147,15 @@ impl Store {
         starts.push(total);
         let uniform = uniform(&shards);
         let specs = match shards.first() {
-            Some(first) => column_specs(&Shard::open(&first.path)?, columns)?,
-            None => Vec::new(),
+            Some(first) => Specs::of(&Shard::open(&first.path)?, columns)?,
+            None => Specs::default(),
         };
         let open = match NonZero::new(most_open) {
             Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
             _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
         };
         let huge = fits_memory(&shards, total);
-        Ok(Self { shards, open, starts, uniform, columns: specs, huge })
+        Ok(Self { shards, open, starts, uniform, specs, access: Access::Shared, huge })
     }
 
     /// Records in the split.
@@ -151,9 +168,36 @@ impl Store {
         self.len() == 0
     }
 
-    /// Name, element type and shape of each column.
+    /// Name, element type and shape of each column of equal rows.
     pub fn columns(&self) -> &[ColumnSpec] {
-        &self.columns
+        &self.specs.fixed
+    }
+
+    /// The same of each column of lists, text or bytes.
+    pub fn ragged(&self) -> &[RaggedSpec] {
+        &self.specs.ragged
+    }
+
+    /// Whether columns lie in memory that only this process sees.
+    pub(crate) fn is_private(&self) -> bool {
+        self.access == Access::Private
+    }
+
+    /// Bytes of a row of each column of lists, text or bytes, on the average of the first shard.
+    ///
+    /// # Errors
+    /// The shard can't be read.
+    pub fn mean_ragged_bytes(&self) -> Result<Vec<usize>, BatchError> {
+        if self.specs.ragged.is_empty() || self.shards.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = self.hold(|| Ok(vec![(0, 0)]))?;
+        let first = held.shard(0)?;
+        let rows = first.starts.last().copied().unwrap_or(0).max(1);
+        let bytes = |column: usize| {
+            first.ragged.iter().map(|columns| columns[column].total_bytes()).sum::<usize>().div_ceil(rows)
+        };
+        Ok((0..self.specs.ragged.len()).map(bytes).collect())
     }
 
     /// Shard that holds `record`, and the record's row in it.
@@ -166,6 +210,11 @@ impl Store {
             (shard as u64, record - self.starts[shard])
         };
         (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
+    }
+
+    /// Number of the record in `row` of a shard.
+    pub(crate) fn record(&self, (shard, row): (usize, usize)) -> u64 {
+        self.starts[shard] + row as u64
     }
 
     /// Keep open the shards of some places, which are asked for only where not all shards stay open.
@@ -189,16 +238,24 @@ impl Store {
             return Ok(open);
         }
         // Two threads may open it at once; the second result is dropped, and both are the same.
-        let found = OpenShard::open(&self.shards[shard], &self.columns, self.huge)?;
+        let found = self.open_shard(shard)?;
         Ok(open.get_or_init(|| found))
     }
 
-    fn recent(&self, shard: usize, cache: &Mutex<LruCache<usize, Arc<OpenShard>>>) -> Result<Arc<OpenShard>, BatchError> {
+    fn open_shard(&self, shard: usize) -> Result<OpenShard, BatchError> {
+        OpenShard::open(&self.shards[shard], &self.specs, self.access, self.huge)
+    }
+
+    fn recent(
+        &self,
+        shard: usize,
+        cache: &Mutex<LruCache<usize, Arc<OpenShard>>>,
+    ) -> Result<Arc<OpenShard>, BatchError> {
         let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = lock().get(&shard) {
             return Ok(Arc::clone(open));
         }
-        let open = Arc::new(OpenShard::open(&self.shards[shard], &self.columns, self.huge)?);
+        let open = Arc::new(self.open_shard(shard)?);
         let old = lock().push(shard, Arc::clone(&open));
         drop(old); // unmapped outside of the lock
         Ok(open)
@@ -220,24 +277,9 @@ fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
     (others.iter().all(|spec| spec.records == each) && last.records <= each).then(|| Divisor::new(each))
 }
 
-fn column_specs(shard: &Shard, columns: &[String]) -> Result<Vec<ColumnSpec>, BatchError> {
-    let schema = shard.schema();
-    columns
-        .iter()
-        .map(|name| {
-            let (_, field) = schema.column_with_name(name).ok_or_else(|| RecordError::MissingColumn {
-                path: shard.path().to_path_buf(),
-                column: name.clone(),
-                known: schema.fields().iter().map(|field| field.name().clone()).collect(),
-            })?;
-            Ok(column_spec(field, shard.path())?)
-        })
-        .collect()
-}
-
 impl OpenShard {
-    fn open(spec: &ShardSpec, columns: &[ColumnSpec], huge: bool) -> Result<Self, BatchError> {
-        let shard = Shard::open_paged(&spec.path, huge)?;
+    fn open(spec: &ShardSpec, specs: &Specs, access: Access, huge: bool) -> Result<Self, BatchError> {
+        let shard = Shard::open_as(&spec.path, access, huge)?;
         if shard.num_rows() != spec.records {
             return Err(RecordError::RowCount {
                 path: spec.path.clone(),
@@ -246,34 +288,40 @@ impl OpenShard {
             }
             .into());
         }
-        let schema = shard.schema();
-        let mut indices = Vec::with_capacity(columns.len());
-        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        for (expected, found) in columns.iter().zip(column_specs(&shard, &names)?) {
-            if found.element != expected.element || found.row_shape != expected.row_shape {
-                return Err(BatchError::Disagreement {
-                    path: spec.path.clone(),
-                    column: expected.name.clone(),
-                    expected: describe(expected),
-                    found: describe(&found),
-                });
-            }
-            indices.extend(schema.index_of(&expected.name).ok());
-        }
-        let mut starts = vec![0];
-        let mut chunks = Vec::new();
+        let names = specs.names();
+        specs.check(&Specs::of(&shard, &names)?, &spec.path)?;
+        let indices = names.iter().map(|name| shard.column_index(name)).collect::<Result<Vec<_>, _>>()?;
+        let addresses = shard.addresses();
+        let mut open = Self { starts: vec![0], chunks: Vec::new(), ragged: Vec::new(), addresses };
         for chunk in 0..shard.num_batches() {
             let batch = shard.batch_projected(chunk, &indices)?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            starts.push(starts[starts.len() - 1] + batch.num_rows());
+            open.starts.push(open.starts[open.starts.len() - 1] + batch.num_rows());
             let schema = batch.schema();
-            let columns =
-                (0..indices.len()).map(|at| fixed_column(batch.column(at), schema.field(at), &spec.path));
-            chunks.push(columns.collect::<Result<Vec<_>, _>>()?);
+            let (fixed, ragged) = (0..specs.fixed.len(), specs.fixed.len()..indices.len());
+            let fixed = fixed.map(|at| fixed_column(batch.column(at), schema.field(at), &spec.path));
+            open.chunks.push(fixed.collect::<Result<_, _>>()?);
+            let ragged = ragged.map(|at| ragged_column(batch.column(at), schema.field(at), &spec.path));
+            open.ragged.push(ragged.collect::<Result<_, _>>()?);
         }
-        Ok(Self { starts, chunks })
+        Ok(open)
+    }
+
+    /// Addresses of the file's bytes.
+    pub(crate) fn addresses(&self) -> &Range<usize> {
+        &self.addresses
+    }
+
+    /// The ragged columns of the chunk that holds `row`, and the row's number in it.
+    #[inline]
+    pub(crate) fn ragged_place(&self, row: usize) -> RaggedPlace<'_> {
+        if let [chunk] = &self.ragged[..] {
+            return (chunk, row);
+        }
+        let at = self.starts.partition_point(|&start| start <= row) - 1;
+        (&self.ragged[at], row - self.starts[at])
     }
 
     /// The chunk that holds `row`, and the row's number in it.
@@ -285,10 +333,6 @@ impl OpenShard {
         let at = self.starts.partition_point(|&start| start <= row) - 1;
         (&self.chunks[at], row - self.starts[at])
     }
-}
-
-fn describe(column: &ColumnSpec) -> String {
-    format!("{}{:?}", column.element.name(), column.row_shape)
 }
 
 #[cfg(test)]

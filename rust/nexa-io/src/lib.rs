@@ -47,7 +47,7 @@ pub use copy::{
 pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
 pub use error::IoError;
-pub use mapped::ShardBytes;
+pub use mapped::{Access, ShardBytes};
 pub use memory::available_memory;
 pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};

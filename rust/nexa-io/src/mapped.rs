@@ -6,7 +6,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use crate::align::Alignment;
 use crate::buffer::AlignedBuf;
@@ -22,8 +22,19 @@ use crate::regular::{Facts, Links, open_to_read};
 /// a network filesystem another machine's mistake would kill this process, so there the file is read instead.
 pub struct ShardBytes(Held);
 
+/// What a shard's memory may be used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Read only; shared with whoever maps the file.
+    #[default]
+    Shared,
+    /// Parts are handed out to be written: a write copies the page for this process alone and never reaches the file.
+    Private,
+}
+
 enum Held {
     Mapped(Mmap),
+    Private(MmapMut),
     Read(AlignedBuf),
 }
 
@@ -34,13 +45,30 @@ impl ShardBytes {
     /// [`IoError::Open`] or [`IoError::NotAFile`]; where the file is read rather than mapped, also [`IoError::Read`],
     /// [`IoError::OutOfMemory`] and [`IoError::SourceChanged`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, IoError> {
+        Self::open_as(path, Access::Shared)
+    }
+
+    /// Open a file as [`ShardBytes::open`] does, for the use that `access` says.
+    ///
+    /// # Errors
+    /// As [`ShardBytes::open`].
+    pub fn open_as(path: impl AsRef<Path>, access: Access) -> Result<Self, IoError> {
         let path = path.as_ref();
         let (file, facts) = open_to_read(path, Links::Follow)?;
         // An empty mapping is an error on Linux, and what cannot be told local is treated as remote.
         if facts.bytes > 0 && !place::is_network_file(&file, path).unwrap_or(true) {
             // SAFETY: the file is regular, local and opened read-only; see the type's contract on changes in place.
-            if let Ok(map) = unsafe { Mmap::map(&file) } {
-                return Ok(Self(Held::Mapped(map)));
+            let held = unsafe {
+                match access {
+                    Access::Shared => Mmap::map(&file).map(Held::Mapped),
+                    // Few pages are ever written: swap needn't be reserved for all of them.
+                    Access::Private => {
+                        MmapOptions::new().no_reserve_swap().map_copy(&file).map(Held::Private)
+                    }
+                }
+            };
+            if let Ok(held) = held {
+                return Ok(Self(held));
             }
         }
         read_whole(&file, facts, path).map(|buffer| Self(Held::Read(buffer)))
@@ -61,6 +89,7 @@ impl ShardBytes {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Held::Mapped(map) => map,
+            Held::Private(map) => map,
             Held::Read(buffer) => buffer,
         }
     }
@@ -80,7 +109,7 @@ impl ShardBytes {
     /// Say whether the bytes are a mapping of the file rather than a copy.
     #[must_use]
     pub const fn is_mapped(&self) -> bool {
-        matches!(self.0, Held::Mapped(_))
+        matches!(self.0, Held::Mapped(_) | Held::Private(_))
     }
 }
 
@@ -133,6 +162,20 @@ mod tests {
         assert_eq!(&*bytes, b"hello");
         assert_eq!(bytes.as_slice().as_ptr().addr() % 4096, 0);
         assert!(bytes.is_mapped() || place::is_network(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn a_private_mapping_reads_the_same_and_is_no_other_process_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, b"hello").unwrap();
+        let bytes = ShardBytes::open_as(&path, Access::Private).unwrap();
+        assert_eq!(&*bytes, b"hello");
+        if let Held::Private(mut map) = bytes.0 {
+            map[0] = b'j';
+            assert_eq!(&*map, b"jello");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
     }
 
     #[test]

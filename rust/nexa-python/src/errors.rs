@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 /// The exceptions as Python defines them.
 mod python {
     pyo3::import_exception!(nexa_data.errors, CatalogError);
+    pyo3::import_exception!(nexa_data.errors, ConfigError);
     pyo3::import_exception!(nexa_data.errors, ContentMismatchError);
     pyo3::import_exception!(nexa_data.errors, RecordError);
     pyo3::import_exception!(nexa_data.errors, ShardNotFoundError);
@@ -115,7 +116,11 @@ impl From<BatchError> for Raised {
             BatchError::Shard(shard) => return shard.into(),
             BatchError::Machine(machine) => return machine.into(),
             BatchError::OutOfRange { .. } => PyIndexError::new_err(text),
-            BatchError::Disagreement { .. } => python::RecordError::new_err(text),
+            BatchError::Mixture { .. } => PyValueError::new_err(text),
+            BatchError::Disagreement { .. } | BatchError::NotClasses { .. } | BatchError::TooLong { .. } => {
+                python::RecordError::new_err(text)
+            }
+            BatchError::Conversion { .. } | BatchError::Form { .. } => python::ConfigError::new_err(text),
             BatchError::TooLarge { .. } => PyMemoryError::new_err(text),
             BatchError::Panicked { .. } => PyRuntimeError::new_err(text),
         })

@@ -14,6 +14,9 @@ mod door;
 mod errors;
 mod filter;
 mod loader;
+mod order;
+mod packed;
+mod ragged;
 mod shard;
 mod system;
 
@@ -31,7 +34,11 @@ mod _core {
     #[pymodule_export]
     use crate::filter::{LabelFilter, select_labels};
     #[pymodule_export]
-    use crate::loader::{Assembler, Order, Ticket};
+    use crate::loader::{Assembler, Ticket};
+    #[pymodule_export]
+    use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
+    #[pymodule_export]
+    use crate::packed::PackedEpoch;
     #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
     #[pymodule_export]
@@ -43,4 +50,11 @@ mod _core {
     /// Version of the order of an epoch that this build draws.
     #[pymodule_export]
     const ORDER_VERSION: u32 = nexa_batch::ORDER_VERSION;
+
+    /// Version of the packing of sequences that this build does.
+    #[pymodule_export]
+    const PACK_VERSION: u32 = nexa_batch::PACK_VERSION;
+    /// Positions among which the turns of a mixture's sources are mixed.
+    #[pymodule_export]
+    const MIXTURE_WINDOW: u64 = nexa_batch::MIXTURE_WINDOW;
 }

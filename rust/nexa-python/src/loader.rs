@@ -1,115 +1,96 @@
-//! Batches: the order of an epoch, the assembler of a split, and claims on batches to come.
+//! Batches: the assembler of a split, and claims on batches to come.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use nexa_batch::{BatchBuffers, BatchError, Counters, Rows, ShardSpec, Store};
+use nexa_batch::{BatchBuffers, BatchError, Conversion, Counters, Form, Forms, Padding, Rows, Store};
+use nexa_records::Access;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::buffers::Buffer;
 use crate::errors::Raised;
+use crate::order::{Order, Selection, specs};
+use crate::packed::PackedEpoch;
+use crate::ragged;
 
-/// The order of one epoch: position → record, in O(1) and without memory.
+/// Assembles batches of one split into pooled, aligned buffers.
 #[pyclass(frozen, module = "nexa_data._core")]
-pub struct Order {
-    inner: nexa_batch::Order,
+pub struct Assembler {
+    pub(crate) inner: nexa_batch::Assembler,
 }
 
 #[pymethods]
-impl Order {
-    /// `shuffle=False` gives the records as stored; `n` is at most 2**63.
+impl Assembler {
+    /// `shards` are (path, records) in order, of which only the first is read now; `selection` are those that are served.
+    ///
+    /// `convert` has (type, scale, shift) of columns that change on the way, `pad` (widths, value, truncate) of lists
+    /// that become of one width. With `borrow`, records that lie together are handed out where they lie.
     #[new]
-    #[pyo3(signature = (n, *, seed = 0, epoch = 0, shuffle = true))]
-    fn new(n: u64, seed: u64, epoch: u64, shuffle: bool) -> PyResult<Self> {
-        if n > 1 << 63 {
-            return Err(PyValueError::new_err(format!("an order has at most 2**63 records, not {n}")));
-        }
-        let inner = if shuffle {
-            nexa_batch::Order::shuffled(n, seed, epoch)
-        } else {
-            nexa_batch::Order::sequential(n)
-        };
-        Ok(Self { inner })
+    #[pyo3(signature = (
+        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false, selection = None,
+        max_idle_bytes = 268_435_456
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
+    fn new(
+        py: Python<'_>,
+        shards: Vec<(PathBuf, u64)>,
+        columns: Vec<String>,
+        convert: HashMap<String, (String, f64, f64)>,
+        pad: HashMap<String, (Vec<usize>, f64, bool)>,
+        borrow: bool,
+        selection: Option<&Selection>,
+        max_idle_bytes: usize,
+    ) -> PyResult<Self> {
+        let shards = specs(shards);
+        let wanted = forms(convert, pad)?;
+        let access = if borrow { Access::Private } else { Access::Shared };
+        let inner = crate::door::long_work(py, None, |_| {
+            let store = Store::open_as(shards, &columns, access)?;
+            let forms = Forms::new(&store, &wanted)?;
+            Ok::<_, BatchError>(nexa_batch::Assembler::with_forms(Arc::new(store), forms, max_idle_bytes))
+        })?;
+        Ok(Self {
+            inner: match selection {
+                Some(selection) => inner.selecting(Arc::clone(&selection.inner)),
+                None => inner,
+            },
+        })
     }
 
     fn __len__(&self) -> PyResult<usize> {
         Ok(usize::try_from(self.inner.len())?)
     }
 
-    /// Return the record at `position`.
-    fn record(&self, position: u64) -> PyResult<u64> {
-        self.check(position)?;
-        Ok(self.inner.record(position))
-    }
-
-    /// Return the position of `record`.
-    fn position(&self, record: u64) -> PyResult<u64> {
-        self.check(record)?;
-        Ok(self.inner.position(record))
-    }
-
-    /// Return the records at positions `start..start + rows`; beyond the end they begin again at the first.
-    fn records(&self, py: Python<'_>, start: u64, rows: usize) -> PyResult<Vec<u64>> {
-        let n = self.inner.len();
-        if n == 0 && rows > 0 {
-            return Err(PyIndexError::new_err("the epoch has no records"));
-        }
-        Ok(py.detach(|| (0..rows as u64).map(|at| self.inner.record((start % n.max(1) + at) % n)).collect()))
-    }
-}
-
-impl Order {
-    fn check(&self, value: u64) -> PyResult<()> {
-        if value < self.inner.len() {
-            return Ok(());
-        }
-        Err(PyIndexError::new_err(format!(
-            "{value} is out of range: the epoch has {} records",
-            self.inner.len()
-        )))
-    }
-}
-
-/// Assembles batches of one split into pooled, aligned buffers.
-#[pyclass(frozen, module = "nexa_data._core")]
-pub struct Assembler {
-    inner: nexa_batch::Assembler,
-}
-
-#[pymethods]
-impl Assembler {
-    /// `shards` are (path, records) in order; only the first is read now.
-    #[new]
-    #[pyo3(signature = (shards, columns, *, max_idle_bytes = 268_435_456))]
-    fn new(
-        py: Python<'_>,
-        shards: Vec<(PathBuf, u64)>,
-        columns: Vec<String>,
-        max_idle_bytes: usize,
-    ) -> PyResult<Self> {
-        let shards = shards.into_iter().map(|(path, records)| ShardSpec { path, records }).collect();
-        let store = crate::door::long_work(py, None, |_| Store::open(shards, &columns))?;
-        Ok(Self { inner: nexa_batch::Assembler::new(Arc::new(store), max_idle_bytes) })
-    }
-
-    fn __len__(&self) -> PyResult<usize> {
-        Ok(usize::try_from(self.inner.store().len())?)
-    }
-
-    /// (name, element type by numpy's name, shape of a row) of each column.
+    /// (name, type by torch's name, shape of a row) of each column of equal rows, as a batch has it.
     #[getter]
     fn columns(&self) -> Vec<(String, &'static str, Vec<usize>)> {
-        let columns = self.inner.store().columns();
-        columns.iter().map(|spec| (spec.name.clone(), spec.element.name(), spec.row_shape.clone())).collect()
+        let plans = self.inner.forms().fixed.iter();
+        plans.map(|plan| (plan.name.clone(), plan.target.name(), plan.row_shape.clone())).collect()
     }
 
-    /// Bytes of a record over all columns.
+    /// (name, `list`, `text` or `bytes`, type, shape of an item, whether padded) of each column of ragged rows.
     #[getter]
-    fn record_bytes(&self) -> usize {
-        self.inner.store().columns().iter().map(|spec| spec.row_bytes).sum()
+    fn ragged(&self) -> Vec<(String, &'static str, &'static str, Vec<usize>, bool)> {
+        let plans = self.inner.forms().ragged.iter();
+        plans
+            .map(|plan| {
+                let spec = &plan.spec;
+                let shape = spec.item_shape.clone();
+                (spec.name.clone(), spec.kind.name(), plan.target.name(), shape, plan.is_padded())
+            })
+            .collect()
+    }
+
+    /// Bytes of a record over all columns of a batch; of ragged ones, the average of the first shard.
+    #[getter]
+    fn record_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        let fixed: usize = self.inner.forms().fixed.iter().map(|plan| plan.row_bytes).sum();
+        let ragged = crate::door::long_work(py, None, |_| self.inner.mean_ragged_bytes())?;
+        Ok(fixed + ragged)
     }
 
     /// (buffers idle, bytes idle, buffers in use) of the pool.
@@ -157,6 +138,25 @@ impl Assembler {
         self.assemble(py, &self.ordered(order, start, rows)?)
     }
 
+    /// Assemble packed rows `start..start + rows` of an epoch, now: ids, labels, positions, bounds of documents.
+    fn take_packed<'py>(
+        &self,
+        py: Python<'py>,
+        epoch: &PackedEpoch,
+        start: u64,
+        rows: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        self.assemble(py, &Rows::Packed { epoch: epoch.inner.clone(), start, len: rows })
+    }
+
+    /// Start assembling packed rows `start..start + rows` of an epoch on the pool of threads.
+    fn submit_packed(&self, epoch: &PackedEpoch, start: u64, rows: usize) -> PyResult<Ticket> {
+        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
+        let ticket =
+            nexa_batch::Ticket::submit(&self.inner, wanted).map_err(|error| Raised::from(error).0)?;
+        Ok(Ticket { inner: Mutex::new(Some(ticket)), counters: Arc::clone(self.inner.counters()) })
+    }
+
     /// Start assembling positions `start..start + rows` of an epoch on the pool of threads.
     fn submit(&self, order: &Order, start: u64, rows: usize) -> PyResult<Ticket> {
         let ticket = nexa_batch::Ticket::submit(&self.inner, self.ordered(order, start, rows)?)
@@ -176,17 +176,18 @@ impl Assembler {
     }
 
     fn ordered(&self, order: &Order, start: u64, rows: usize) -> PyResult<Rows> {
-        let records = self.inner.store().len();
-        if order.inner.len() != records {
+        let records = self.inner.len();
+        if order.inner.bound() != records {
             return Err(PyValueError::new_err(format!(
                 "the order is of {} records, the split has {records}",
-                order.inner.len()
+                order.inner.bound()
             )));
         }
-        if records == 0 && rows > 0 {
+        let positions = order.inner.len();
+        if positions == 0 && rows > 0 {
             return Err(PyIndexError::new_err("the split has no records"));
         }
-        Ok(Rows::Ordered { order: order.inner.clone(), start: start % records.max(1), len: rows })
+        Ok(Rows::Ordered { order: order.inner.clone(), start: start % positions.max(1), len: rows })
     }
 }
 
@@ -221,11 +222,25 @@ fn hand_over<'py>(
     asked: Instant,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let batch = outcome.map_err(|error| Raised::from(error).0)?;
-    counters.took(batch.rows, batch.columns.iter().map(nexa_io::PooledBuf::len).sum(), asked);
-    let buffers: Vec<_> = batch
-        .columns
-        .into_iter()
-        .map(|memory| Bound::new(py, Buffer::new(memory)))
-        .collect::<PyResult<_>>()?;
-    PyTuple::new(py, buffers)
+    counters.took(batch.rows, batch.bytes(), asked);
+    let columns = batch.columns.into_iter().map(|memory| Ok(Bound::new(py, Buffer::new(memory))?.into_any()));
+    let ragged = batch.ragged.into_iter().map(|column| ragged::export(py, column));
+    PyTuple::new(py, columns.chain(ragged).collect::<PyResult<Vec<_>>>()?)
+}
+
+fn forms(
+    convert: HashMap<String, (String, f64, f64)>,
+    pad: HashMap<String, (Vec<usize>, f64, bool)>,
+) -> PyResult<HashMap<String, Form>> {
+    let mut forms: HashMap<String, Form> = HashMap::new();
+    for (column, (target, scale, shift)) in convert {
+        let target = target
+            .parse()
+            .map_err(|error: nexa_records::UnknownElement| PyValueError::new_err(error.to_string()))?;
+        forms.entry(column).or_default().conversion = Some(Conversion { target, scale, shift });
+    }
+    for (column, (widths, value, truncate)) in pad {
+        forms.entry(column).or_default().padding = Some(Padding { widths, value, truncate });
+    }
+    Ok(forms)
 }

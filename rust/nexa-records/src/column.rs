@@ -25,6 +25,17 @@ pub struct FixedColumn {
 }
 
 impl FixedColumn {
+    /// Give rows `first .. first + rows` as a column of their own, without a copy; `None` beyond the last.
+    #[must_use]
+    pub fn slice(&self, first: usize, rows: usize) -> Option<Self> {
+        let start = first.checked_mul(self.row_bytes)?;
+        let len = rows.checked_mul(self.row_bytes)?;
+        if start.checked_add(len)? > self.values.len() {
+            return None;
+        }
+        Some(Self { values: self.values.slice_with_length(start, len), rows, ..self.clone() })
+    }
+
     /// Give the bytes of one row, or `None` beyond the last.
     #[must_use]
     pub fn row(&self, index: usize) -> Option<&[u8]> {
@@ -92,21 +103,21 @@ pub fn fixed_column(array: &dyn Array, field: &Field, path: &Path) -> Result<Fix
 }
 
 /// The part of an array, at one depth of nested lists, that belongs to the column's rows.
-struct Window<'a> {
-    data: &'a ArrayData,
+pub(crate) struct Window<'a> {
+    pub data: &'a ArrayData,
     /// First entry, counted from the array's own offset.
-    start: usize,
-    len: usize,
+    pub start: usize,
+    pub len: usize,
     /// Entries that make up a row of the column.
-    per_row: usize,
+    pub per_row: usize,
 }
 
-enum Fault {
+pub(crate) enum Fault {
     Null { row: usize },
     Short,
 }
 
-fn leaf_values(window: &Window<'_>) -> Result<Buffer, Fault> {
+pub(crate) fn leaf_values(window: &Window<'_>) -> Result<Buffer, Fault> {
     let Window { data, start, len, per_row } = *window;
     if start.checked_add(len).is_none_or(|end| end > data.len()) {
         return Err(Fault::Short);

@@ -70,8 +70,8 @@ pub enum RecordError {
     },
     /// A column's rows cannot become rows of equal width.
     #[error(
-        "{}: column {column:?} of type {found} cannot become a tensor: {detail}; store it as a number, a \
-         fixed-size list of numbers or arrow.fixed_shape_tensor, or leave it out of the batch",
+        "{}: column {column:?} of type {found} cannot become part of a batch: {detail}; store it as a \
+         number, a list of numbers, arrow.fixed_shape_tensor, text or bytes, or leave it out of the batch",
         path.display()
     )]
     UnsupportedColumn {

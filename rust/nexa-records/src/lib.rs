@@ -1,16 +1,16 @@
 //! Shard and source formats to Arrow columns.
 //!
-//! What stands between a file that somebody else wrote and the batch assembly, which wants nothing but rows of
-//! equal width: [`Shard`] opens a file and gives its record batches without copying them
+//! What stands between a file that somebody else wrote and the batch assembly, which wants nothing but the bytes of
+//! rows: [`Shard`] opens a file and gives its record batches without copying them
 //! ([`Summary`]: its schema and row count, without opening all of it), [`column_spec`] says
 //! from the schema alone what a column's rows look like, and [`fixed_column`] gives the bytes of one column of
-//! one batch.
+//! one batch. For lists, text and bytes, [`ragged_spec`] and [`ragged_column`] do the same.
 //!
 //! # Why this shape
 //!
 //! A file is mapped (or read) once and every uncompressed, aligned column is a view into it, so that opening a
 //! shard of any size costs its footer. Formats beside the Arrow IPC file get a file each; they all end in the
-//! same [`FixedColumn`].
+//! same [`FixedColumn`] or [`RaggedColumn`].
 //!
 //! # Hostile bytes
 //!
@@ -26,6 +26,7 @@ mod error;
 mod guard;
 mod ipc_layout;
 mod ipc_message;
+mod ragged;
 mod schema;
 mod shard;
 mod sniff;
@@ -33,9 +34,12 @@ mod spec;
 mod summary;
 mod write;
 
+pub use nexa_io::Access;
+
 pub use column::{FixedColumn, fixed_column};
 pub use element::{Element, UnknownElement};
 pub use error::RecordError;
+pub use ragged::{RaggedColumn, RaggedKind, RaggedSpec, ragged_column, ragged_spec};
 pub use schema::check_schema;
 pub use shard::Shard;
 pub use spec::{ColumnSpec, column_spec};

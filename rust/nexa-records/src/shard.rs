@@ -1,6 +1,7 @@
 //! The Arrow IPC file: our shard format, mapped and handed out without a copy.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +11,7 @@ use arrow_ipc::MessageHeader;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_schema::{DataType, Metadata, SchemaRef};
 use bytes::Bytes;
-use nexa_io::ShardBytes;
+use nexa_io::{Access, ShardBytes};
 
 use crate::ipc_layout::{self, Layout, Ranges, Span};
 use crate::{RecordError, guard, ipc_message};
@@ -52,8 +53,17 @@ impl Shard {
     ///
     /// As [`open`](Self::open).
     pub fn open_paged(path: &Path, huge: bool) -> Result<Self, RecordError> {
-        let bytes =
-            ShardBytes::open(path).map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
+        Self::open_as(path, Access::Shared, huge)
+    }
+
+    /// As [`open_paged`](Self::open_paged), in memory for the use that `access` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_as(path: &Path, access: Access, huge: bool) -> Result<Self, RecordError> {
+        let bytes = ShardBytes::open_as(path, access)
+            .map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
         if huge {
             bytes.advise_huge_pages();
         }
@@ -124,6 +134,13 @@ impl Shard {
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         self.mapped
+    }
+
+    /// Give the addresses of the file's bytes: what lies between them is a view, not a copy.
+    #[must_use]
+    pub fn addresses(&self) -> Range<usize> {
+        let start = self.file.as_ptr().addr();
+        start..start + self.file.len()
     }
 
     /// Give a column's index in the schema by its name.

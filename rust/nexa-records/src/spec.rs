@@ -75,7 +75,7 @@ fn elements(shape: &[usize]) -> Option<usize> {
 }
 
 /// Follow nested fixed-size lists down to their elements.
-fn storage(data_type: &DataType) -> Result<(Element, Vec<usize>), String> {
+pub(crate) fn storage(data_type: &DataType) -> Result<(Element, Vec<usize>), String> {
     let axis = |size: i32| usize::try_from(size).map_err(|_| format!("its list size {size} is negative"));
     match data_type {
         DataType::FixedSizeList(child, size) => {

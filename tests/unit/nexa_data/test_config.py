@@ -361,9 +361,6 @@ def test_any_mapping_gives_a_config_or_a_typed_error(value: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("mixture", [{"artifact": "a", "weight": 1}]),
-        ("order.mode", "block"),
-        ("order.window", 4),
         ("on_error", "quarantine"),
     ],
 )

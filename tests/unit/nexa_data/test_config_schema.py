@@ -20,7 +20,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _KNOWN = {
     "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum", "exclusiveMaximum",
-    "exclusiveMinimum",     "items", "maxLength", "maximum", "minLength", "minimum", "pattern", "properties", "required", "title", "type",
+    "exclusiveMinimum", "items", "maxLength", "maximum", "minItems", "minLength", "minimum", "pattern", "properties", "required", "title", "type",
 }  # fmt: skip
 
 
@@ -43,7 +43,8 @@ def accepts(schema: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: C90
     if isinstance(value, dict):
         return _accepts_mapping(schema, value, root)
     if isinstance(value, list):
-        return all(accepts(schema.get("items", True), item, root) for item in value)
+        enough = len(value) >= schema.get("minItems", 0)
+        return enough and all(accepts(schema.get("items", True), item, root) for item in value)
     if isinstance(value, str):
         long = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
         return long and bool(re.search(schema.get("pattern", ""), value))
@@ -76,7 +77,14 @@ GOOD: list[dict[str, Any]] = [
     {"dataset_name": "s", "batch": {"as": "dict", "columns": ["features"], "tail": "keep"}, "threads": 2},
     {"dataset_name": "s", "label": {"column": "y", "kind": "float"}, "split": {"train": 1, "validation": 0, "test": 0}},
     {"dataset_name": "s", "checks": [{"max_nan_share": 0}], "filters": [{"label": {"allow": [1]}}]},
+    {"dataset_name": "s", "order": {"mode": "block", "block": 1000, "window": 8}},
+    {"dataset_name": "s", "order": {"balance": "classes"}},
+    {"dataset_name": "s", "mixture": [{"artifact": "a", "weight": 0.5}, {"artifact": "b", "weight": 2, "max_epochs": 3}]},
+    {"dataset_name": "s", "mixture": {"sources": [{"artifact": "a", "weight": 1}], "stop": {"records": 9}}},
     {"dataset_name": "s", "augmentations": ["feature_dropout", {"gaussian_noise": {"std": 0.1}}]},
+    {"dataset_name": "s", "batch": {"convert": {"x": "float32", "y": {"dtype": "bfloat16", "scale": 2}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": "padded", "y": {"as": "padded", "to": [8, 16], "value": -100}}}},
+    {"dataset_name": "s", "batch": {"pack": {"column": "tokens", "length": 1024}}},
 ]  # fmt: skip
 
 BAD: list[dict[str, Any]] = [
@@ -87,7 +95,16 @@ BAD: list[dict[str, Any]] = [
     {"dataset_name": "s", "batch": {"as_": "dict"}},
     {"dataset_name": "s", "split": {"train": 2}},
     {"dataset_name": "s", "format": "xlsx"},
+    {"dataset_name": "s", "batch": {"convert": {"x": {"dtype": "float31"}}}},
+    {"dataset_name": "s", "batch": {"ragged": {"x": {"to": 0}}}},
+    {"dataset_name": "s", "batch": {"pack": {"length": "long"}}},
     {"dataset_name": "s", "label": {"kind": "ordinal"}},
+    {"dataset_name": "s", "order": {"mode": "blocks"}},
+    {"dataset_name": "s", "order": {"mode": "block", "window": 0}},
+    {"dataset_name": "s", "mixture": [{"artifact": "a", "weight": 0}]},
+    {"dataset_name": "s", "mixture": [{"weight": 1}]},
+    {"dataset_name": "s", "mixture": {"sources": [], "stop": "first"}},
+    {"dataset_name": "s", "mixture": {"sources": [{"artifact": "a", "weight": 1}], "stop": {"records": 0}}},
 ]
 
 

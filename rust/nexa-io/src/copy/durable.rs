@@ -9,7 +9,8 @@
 //! 1. A sync costs a commit of the filesystem's journal and a flush of the disk's cache, whether for one file or for a
 //!    thousand: two thousand small files synced in a row take longer than their bytes.
 //! 2. Syncing the filesystem waits for other processes' dirty pages too, so a few files are synced one by one.
-//! 3. Before Linux 5.8 that call said nothing about failed writes: there every file is synced by itself.
+//! 3. Before Linux 5.8 that call said nothing about failed writes: there every file is synced by itself. Since then it
+//!    tells of those after the descriptor was opened, so that one is opened before the first write.
 //! 4. The disk does nothing else during a flush, so syncs take a twentieth of the time at most: the longer one took, the
 //!    later is the next. What is not reported yet is copied again after a crash, so it is never kept for more than ten
 //!    seconds of work.
@@ -22,7 +23,7 @@ use super::blocks::Blocks;
 use super::side::Side;
 use super::target::{Kept, name_full_disk};
 use super::transfer::{Transfer, Way};
-use super::{Context, CopyReport};
+use super::{Context, CopyJob, CopyReport};
 use crate::buffer::AlignedBuf;
 use crate::control::Event;
 use crate::digest::Hasher;
@@ -46,9 +47,15 @@ const BATCH_FILES: usize = 256;
 const FEW: usize = 8;
 const READ_BACK_BYTES: usize = 1 << 20;
 
+/// Open what a whole filesystem is synced by, before anything is written to it; `None` where files are synced one by one.
+pub(crate) fn filesystem(jobs: &[CopyJob]) -> Option<File> {
+    // The files of a run lie in one artifact, so on one filesystem.
+    let folder = jobs.first()?.destination.parent()?;
+    if whole_syncs_tell() { File::open(folder).ok() } else { None }
+}
+
 /// Take in written files until the senders are gone; report each, durable, through the context.
-pub(crate) fn run(written: &Receiver<Written>, context: &Context<'_>) {
-    let by_filesystem = whole_syncs_tell();
+pub(crate) fn run(written: &Receiver<Written>, filesystem: Option<&File>, context: &Context<'_>) {
     let (mut last, mut interval) = (Instant::now(), LEAST_INTERVAL);
     while let Ok(first) = written.recv() {
         let mut batch = vec![first];
@@ -59,21 +66,19 @@ pub(crate) fn run(written: &Receiver<Written>, context: &Context<'_>) {
             }
         }
         let begun = Instant::now();
-        settle(batch, by_filesystem, context);
+        settle(batch, filesystem, context);
         last = Instant::now();
         interval = ((last - begun) * SYNC_SHARE).clamp(LEAST_INTERVAL, MOST_INTERVAL);
     }
 }
 
-fn settle(batch: Vec<Written>, by_filesystem: bool, context: &Context<'_>) {
-    let whole = by_filesystem && batch.len() > FEW;
-    // The files of a run lie in one artifact, so on one filesystem.
-    let outcome = if whole { sync_filesystem(&batch[0].kept.file) } else { Ok(()) };
+fn settle(batch: Vec<Written>, filesystem: Option<&File>, context: &Context<'_>) {
+    let whole = filesystem.filter(|_| batch.len() > FEW).map(sync_filesystem);
     for Written { index, kept, mut report } in batch {
-        let synced = match (&outcome, whole) {
-            (Ok(()), true) => Ok(()),
-            (Err(error), _) => Err(std::io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0))),
-            (Ok(()), false) => kept.file.sync_data(),
+        let synced = match &whole {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(std::io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0))),
+            None => kept.file.sync_data(),
         };
         let result = synced
             .map_err(|source| IoError::Sync { path: kept.path.clone(), source })

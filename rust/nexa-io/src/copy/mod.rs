@@ -169,6 +169,7 @@ pub fn copy_files(
 ) -> Result<CopyPlan, IoError> {
     let root = options.root.as_deref().map(Root::open).transpose()?;
     let (plan, engine) = prepare(jobs, options)?;
+    let filesystem = durable::filesystem(jobs);
     let (sender, written) = channel();
     let context = Context {
         jobs,
@@ -184,7 +185,7 @@ pub fn copy_files(
         let context = &context;
         let syncer = thread::Builder::new().name("nexa-sync".to_owned());
         syncer
-            .spawn_scoped(scope, move || durable::run(&written, context))
+            .spawn_scoped(scope, move || durable::run(&written, filesystem.as_ref(), context))
             .map_err(|error| IoError::Threads { threads: 1, detail: error.to_string() })?;
         engine(context, sender)
     })?;

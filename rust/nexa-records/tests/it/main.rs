@@ -4,6 +4,7 @@
 mod columns;
 mod damage;
 mod lies;
+mod ragged;
 mod reading;
 mod schemas;
 mod written;

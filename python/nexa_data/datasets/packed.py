@@ -1,0 +1,168 @@
+"""Sequences packed into rows of one length: batches of ids, labels, positions and bounds of documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nexa_data import _core
+from nexa_data.config_columns import PackConfig, parse_pack
+from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset, ShardSource
+from nexa_data.optional import needed
+
+with needed("torch", "PackedDataset"):
+    import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from nexa_data.datasets.finish import Finish
+    from nexa_data.holds import Hold
+
+__all__ = ["PackedDataset", "PackedRequest"]
+
+_KEPT_EPOCHS = 2
+
+
+class PackedRequest(BatchRequest):
+    """The rows of one batch: rows `start … start + rows` of a packed epoch, as a lazy sequence of row numbers.
+
+    `order` is that of the records; a row is made of pieces of several.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return range(self.start, self.start + self.rows)[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.start + self.rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PackedRequest, (self.order, self.start, self.rows)
+
+
+class PackedDataset(ShardDataset):
+    """A dataset whose batches are rows of one length, filled with whole sequences as well as they fit.
+
+    Each `pack.lookahead` consecutive positions of an epoch's order are packed together, the longest sequences first,
+    each into the fullest row that has room. A sequence longer than a row is cut into pieces; a piece counts as a
+    document. A batch is a mapping of
+
+    - `input_ids` (B, L): the documents end to end, then `pack.pad_id`;
+    - `labels` (B, L): the same, with `pack.ignore_index` where there is padding. They aren't shifted: models for causal
+      language modelling shift them by one, and whoever computes the loss otherwise does so, and also decides whether the
+      first token of a document is predicted from the last of the one before (`position_ids == 0` tells where);
+    - `position_ids` (B, L): from 0 in each document, and in the padding;
+    - `cu_seqlens` (documents + 1,), int32: where documents begin in the batch's B · L items, and at last their number. A
+      row's padding is a document of its own, so that every item belongs to one.
+
+    `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
+
+    Args:
+        folder: Folder of the artifact, or of any catalog of Arrow shards.
+        split: The split.
+        pack: The packing, as `data.batch.pack`.
+        finish: What is done to a batch then: a function of the whole batch.
+        hold: Keeps a staged copy from being evicted.
+
+    Raises:
+        ConfigError: The column doesn't hold lists of integers that `pack.dtype` holds.
+        CatalogError: There is no such split.
+        RecordError: A shard isn't Arrow, is cut short, or has no such column.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str | Sequence[ShardSource],
+        split: str = "train",
+        *,
+        pack: PackConfig | Mapping[str, Any],
+        finish: Finish | None = None,
+        hold: Hold | Sequence[Hold | None] | None = None,
+    ) -> None:
+        self.pack = parse_pack(pack)
+        column = self.pack.column
+        super().__init__(
+            folder,
+            split,
+            columns=(column,),
+            as_dict=True,
+            convert={column: self.pack.dtype},
+            finish=finish,
+            hold=hold,
+        )
+
+    def _open(self) -> None:
+        super()._open()
+        self._epochs: dict[EpochOrder, _core.PackedEpoch] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_epochs"]
+        return state
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a row."""
+        return 3 * self.pack.length * self._dtype.itemsize
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.int32 if self.pack.dtype == "int32" else torch.int64
+
+    def epoch(self, order: EpochOrder) -> _core.PackedEpoch:
+        """Return the rows of the epoch that has this order, of all records of the split."""
+        key = replace(order, records=len(self))
+        found = self._epochs.get(key)
+        if found is None:
+            found = self._epochs[key] = self._pack(key)
+            while len(self._epochs) > _KEPT_EPOCHS:
+                del self._epochs[next(iter(self._epochs))]
+        return found
+
+    def _pack(self, order: EpochOrder) -> _core.PackedEpoch:
+        pack = self.pack
+        return _core.PackedEpoch(
+            self._assembler,
+            order.native(),
+            length=pack.length,
+            window=pack.lookahead,
+            pad_id=pack.pad_id,
+            ignore_index=pack.ignore_index,
+        )
+
+    def submit(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> PackedRequest:  # noqa: ARG002 (an epoch's rows have no order but their own)
+        """Return a request whose rows are being packed on the native core's threads."""
+        ticket = self._assembler.submit_packed(self.epoch(order), start, rows)
+        return PackedRequest(order, start, rows, ticket=ticket)
+
+    def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> PackedRequest:  # noqa: ARG002 (as above)
+        """Return a request whose rows are packed when it is asked for."""
+        return PackedRequest(order, start, rows)
+
+    def __getitem__(self, index: int | Sequence[int]) -> Any:
+        if not isinstance(index, PackedRequest):
+            return super().__getitem__(index)
+        batch = self._packed(index)
+        return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
+
+    def _packed(self, index: PackedRequest) -> dict[str, Tensor]:
+        ticket, index.ticket = index.ticket, None
+        if ticket is not None:
+            return self._rows(ticket.wait(), len(index))
+        return self._rows(
+            self._assembler.take_packed(self.epoch(index.order), index.start, len(index)), len(index)
+        )
+
+    def _rows(self, buffers: Sequence[_core.Buffer], rows: int) -> dict[str, Tensor]:
+        names = ("input_ids", "labels", "position_ids")
+        batch = {
+            name: torch.frombuffer(buffer, dtype=self._dtype).view(rows, self.pack.length)
+            for name, buffer in zip(names, buffers, strict=False)
+        }
+        batch["cu_seqlens"] = torch.frombuffer(buffers[3], dtype=torch.int32)
+        return batch
