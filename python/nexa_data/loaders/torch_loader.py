@@ -274,7 +274,7 @@ def _mixture_loader(config: Config, split: str, ranks: Ranks, finish: Finish, *,
     return _loader(config, sources, hold, split, ranks, finish, borrow=borrow)
 
 
-def _loader(  # noqa: PLR0913 (what a loader is made from)
+def _loader(
     config: Config,
     sources: Sequence[ShardSource],
     hold: Hold | Sequence[Hold | None] | None,
