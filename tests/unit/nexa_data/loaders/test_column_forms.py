@@ -76,7 +76,7 @@ def test_packed_rows_are_neither_borrowed_nor_augmented(folder: Path, extra: dic
     borrow = bool(extra.pop("borrow", False))
     config = load_config({"data": {"dataset_name": "s", "batch": {"pack": {"length": 16}}} | extra})
     with pytest.raises(ConfigError, match="neither borrowed nor augmented"):
-        _loader(config, folder, None, "train", Ranks(), borrow=borrow)
+        _loader(config, folder, None, "train", Ranks(), Finish(), borrow=borrow)
 
 
 def test_a_prepared_dataset_is_converted_as_its_config_says(base: dict[str, Any]) -> None:
