@@ -56,7 +56,7 @@ test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: many kill points, a catalog of a million lines, every order of a short epoch
+test-slow: $(BUILD_STAMP) ## Run the long tests: kill points, a million lines, every order of a short epoch, a soak (NEXA_SOAK_SECONDS=600)
 	cargo test -p nexa-catalog --locked --quiet -- --ignored
 	cargo test -p nexa-batch --lib --release --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow

@@ -325,6 +325,30 @@ def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) 
 
 
 @app.command()
+def bench(
+    config: _ConfigPath,
+    changes: _Set = None,
+    *,
+    split: Annotated[str, typer.Option(help="Split to load.")] = "train",
+    batches: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many batches.", show_default="--seconds")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so long.", show_default="5")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Run a config's loader alone and say where the time goes. The dataset is prepared first if it isn't."""
+    from nexa_data.bench import run_bench, show_bench
+
+    result = run_bench(_load(config, changes), split, batches=batches, seconds=seconds)
+    if as_json:
+        show_json(result.as_dict())
+    else:
+        show_bench(result)
+
+
+@app.command()
 def doctor(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where data is to be staged.")] = Path(),
     *,

@@ -180,8 +180,8 @@ class ShardConfig(_Section):
 class BatchConfig(_Section):
     """The form of a batch."""
 
-    as_: Literal["tuple", "dict"] = Field(default="tuple", alias="as")
-    """`tuple`: `(features, labels)`; `dict`: by column name."""
+    as_: Literal["tuple", "dict"] | None = Field(default=None, alias="as")
+    """`tuple`: `(features, labels)`; `dict`: by column name; default: `dict` if there is more than features and label."""
     columns: list[str] | None = None
     """Columns to load; default: features and label."""
     convert: Converts = Field(default_factory=dict)
@@ -190,8 +190,16 @@ class BatchConfig(_Section):
     """Form of columns of lists: `{tokens: {as: padded, to: [128, 512], value: 0}}`; default: `(values, offsets)`."""
     pack: PackConfig | None = None
     """Sequences packed into rows of one length: `{column: tokens, length: 2048}`; a batch is then of rows."""
-    tail: Annotated[Literal["drop", "keep", "repeat"] | None, _not_yet("pad")] = None
-    """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits."""
+    tail: Literal["drop", "keep", "repeat", "pad"] | None = None
+    """Last, shorter batch: default `drop` for train (of more than one batch) and `keep` for the other splits; `repeat` fills
+    it up from the epoch's beginning; `pad` too, and gives each batch a boolean mask, True for what counts."""
+
+    @property
+    def as_dict(self) -> bool:
+        """Whether batches are mappings."""
+        if self.as_ is not None:
+            return self.as_ == "dict"
+        return not set(self.columns or ()) <= {"features", "label"}
 
     @model_validator(mode="after")
     def _packs_alone(self) -> Self:

@@ -9,8 +9,10 @@ from nexa_data.publishing import publish_dataset, publish_metadata
 from nexa_data.staging import stage_catalog_to_nvme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from torch.distributed.device_mesh import DeviceMesh
 
     from nexa_data.artifacts import ArtifactMeta
     from nexa_data.config import Config
@@ -63,21 +65,50 @@ def prepare_from_config(
     return publish_dataset(pipeline, progress=progress)
 
 
-def build_dataloaders(
-    config_path: Path | str | Mapping[str, Any] | Config, splits: Iterable[str]
+def build_dataloaders(  # noqa: PLR0913 (one for each option)
+    config_path: Path | str | Mapping[str, Any] | Config,
+    splits: Iterable[str],
+    *,
+    rank: int | None = None,
+    world_size: int | None = None,
+    shard: str | tuple[int, int] = "auto",
+    mesh: DeviceMesh | None = None,
+    dp_dims: Sequence[str | int] | str | int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    sample_transform: Callable[[Any], Any] | None = None,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
 ) -> dict[str, ShardLoader]:
     """Return a loader for each of `splits`, all of one artifact.
 
     Args:
         config_path: Path of a config, a mapping of the same form, or a config.
         splits: Names of the splits, for example `("train", "validation")`.
+        rank: This and what follows is as `nexa_data.loaders.torch_loader.build_loader` takes it.
+        world_size: Number of ranks.
+        shard: Whether and how this process's part is cut.
+        mesh: A device mesh to find rank and world size in.
+        dp_dims: The data-parallel dimensions of `mesh`.
+        transform: Function of a whole batch, of each split.
+        sample_transform: Function of one record, of each split; slow.
+        collate_fn: Function from a list of records to a batch; slow.
 
     Returns:
-        Split → loader, in the order of `splits`; see `nexa_data.loaders.torch_loader.build_loader`.
+        Split → loader, in the order of `splits`.
 
     Raises:
         ConfigError: A split is unknown, or has no records by the config.
     """
     from nexa_data.loaders.torch_loader import build_loaders
 
-    return build_loaders(config_path, splits)
+    return build_loaders(
+        config_path,
+        splits,
+        rank=rank,
+        world_size=world_size,
+        shard=shard,
+        mesh=mesh,
+        dp_dims=dp_dims,
+        transform=transform,
+        sample_transform=sample_transform,
+        collate_fn=collate_fn,
+    )

@@ -79,7 +79,7 @@ def records(batches: Any) -> list[list[int]]:
     n=st.integers(1, MOST),
     batch=st.integers(1, 12),
     world=st.integers(1, 4),
-    tail=st.sampled_from(["drop", "keep", "repeat"]),
+    tail=st.sampled_from(["drop", "keep", "repeat", "pad"]),
     mode=st.sampled_from(MODES),
     epoch=st.integers(0, 3),
     stops=st.lists(st.integers(0, 12), min_size=1, max_size=3),

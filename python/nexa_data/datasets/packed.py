@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from nexa_data.datasets.finish import Finish
     from nexa_data.holds import Hold
 
 __all__ = ["PackedDataset", "PackedRequest"]
@@ -65,6 +66,7 @@ class PackedDataset(ShardDataset):
         folder: Folder of the artifact, or of any catalog of Arrow shards.
         split: The split.
         pack: The packing, as `data.batch.pack`.
+        finish: What is done to a batch then: a function of the whole batch.
         hold: Keeps a staged copy from being evicted.
 
     Raises:
@@ -79,12 +81,19 @@ class PackedDataset(ShardDataset):
         split: str = "train",
         *,
         pack: PackConfig | Mapping[str, Any],
+        finish: Finish | None = None,
         hold: Hold | Sequence[Hold | None] | None = None,
     ) -> None:
         self.pack = parse_pack(pack)
         column = self.pack.column
         super().__init__(
-            folder, split, columns=(column,), as_dict=True, convert={column: self.pack.dtype}, hold=hold
+            folder,
+            split,
+            columns=(column,),
+            as_dict=True,
+            convert={column: self.pack.dtype},
+            finish=finish,
+            hold=hold,
         )
 
     def _open(self) -> None:
@@ -131,9 +140,17 @@ class PackedDataset(ShardDataset):
         ticket = self._assembler.submit_packed(self.epoch(order), start, rows)
         return PackedRequest(order, start, rows, ticket=ticket)
 
+    def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> PackedRequest:  # noqa: ARG002 (as above)
+        """Return a request whose rows are packed when it is asked for."""
+        return PackedRequest(order, start, rows)
+
     def __getitem__(self, index: int | Sequence[int]) -> Any:
         if not isinstance(index, PackedRequest):
             return super().__getitem__(index)
+        batch = self._packed(index)
+        return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
+
+    def _packed(self, index: PackedRequest) -> dict[str, Tensor]:
         ticket, index.ticket = index.ticket, None
         if ticket is not None:
             return self._rows(ticket.wait(), len(index))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from nexa_data import _core
 from nexa_data.artifacts import digest_text
+from nexa_data.datasets.finish import Finish, Records, Whole, apart
 from nexa_data.datasets.forms import BatchForms, ColumnForms, named, one_record
+from nexa_data.datasets.loader_stats import LoaderStats
 from nexa_data.datasets.orders import EpochOrder
 from nexa_data.datasets.sources import LABEL, ShardSource, select
 from nexa_data.errors import ConfigError
@@ -31,6 +34,15 @@ AUGMENTED = ("features", "label")
 
 Batch = Any
 """`(features, labels)` or a mapping of column to tensor, to `Ragged`, or to a list of text."""
+
+
+if hasattr(os, "register_at_fork"):
+    # A batch that a thread is assembling just now would leave its locks locked in the child.
+    os.register_at_fork(
+        before=_core.before_fork,
+        after_in_parent=_core.after_fork,
+        after_in_child=_core.after_fork_in_child,
+    )
 
 
 class _Augment(Protocol):
@@ -77,6 +89,11 @@ class BatchRequest(Sequence[int]):
             self._native = self.order.native()
         return self._native
 
+    @property
+    def real(self) -> int:
+        """Records in front that are of this epoch; the others are beyond its end and begin it again."""
+        return max(0, min(self.rows, self.order.records - self.start))
+
     def settle(self, dataset: ShardDataset) -> None:
         """Take the native order from `dataset` if the request came without one, from another process."""
         if self._native is None:
@@ -122,6 +139,7 @@ class ShardDataset(Dataset[Any]):
         columns: Columns to load, in their order.
         as_dict: Batches as a mapping of column to tensor instead of a tuple.
         augment: What is done to the features and labels of each batch of a request.
+        finish: What is done to a batch then: the user's functions, and the mask of a padded tail.
         hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
         allow_labels: Class ids that records must have to be in the dataset: the label column is read once, and
             records are numbered among those that are kept.
@@ -157,6 +175,7 @@ class ShardDataset(Dataset[Any]):
         columns: Sequence[str] = ("features", "label"),
         as_dict: bool = False,
         augment: _Augment | None = None,
+        finish: Finish | None = None,
         hold: Hold | Sequence[Hold | None] | None = None,
         allow_labels: Sequence[int] | None = None,
         convert: Mapping[str, Any] | None = None,
@@ -171,6 +190,8 @@ class ShardDataset(Dataset[Any]):
         self.columns = tuple(columns)
         self.as_dict = as_dict
         self.augment = augment
+        self.finish = None if finish is None or finish.idle else finish
+        self._asked_epoch: int | None = None
         self.forms = ColumnForms.of(convert, ragged, self.columns)
         self.borrow = borrow
         self._hold = hold
@@ -197,6 +218,11 @@ class ShardDataset(Dataset[Any]):
             raise ConfigError(
                 f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",
                 remedy="set data.batch.as to dict",
+            )
+        if self.finish is not None and self.finish.by_record and self._forms.ragged:
+            raise ConfigError(
+                f"sample_transform and collate_fn take records of equal rows, and {', '.join(sorted(self._forms.ragged))} hold lists or text",
+                remedy="use transform=, which takes the whole batch",
             )
         if self.augment is not None and self._forms.ragged & set(AUGMENTED):
             raise ConfigError(
@@ -255,19 +281,69 @@ class ShardDataset(Dataset[Any]):
 
     def __getitem__(self, index: int | Sequence[int]) -> Batch:
         if isinstance(index, BatchRequest):
-            return self._requested(index)
+            batch = self._requested(index)
+            return batch if self.finish is None else self.finish.batch(batch, len(index), index.real)
         if isinstance(index, Sequence):
-            return self._form(
-                self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
-            )
+            batch = self._listed(index)
+            return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
         tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
-        return self._form([one_record(tensor) for tensor in tensors])
+        record = self._form([one_record(tensor) for tensor in tensors])
+        return record if self.finish is None else self.finish.record(record)
+
+    def __getitems__(self, index: Sequence[int]) -> Whole | Records:
+        """Return what a DataLoader's own fetcher hands to its collate function.
+
+        That is the whole batch, where a batch of our sampler is asked for, else a list of the records, drawn at once
+        where their rows are equal.
+        """
+        if isinstance(index, BatchRequest):
+            return Whole(self[index])
+        if self._assembler.ragged:
+            records = [self[at] for at in index]
+        else:
+            drawn = apart(self._listed(index))
+            records = drawn if self.finish is None else [self.finish.record(each) for each in drawn]
+        return Records(records, partial(self.__getitem__, index))
+
+    def _listed(self, index: Sequence[int]) -> Batch:
+        return self._form(
+            self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
+        )
+
+    def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
+        """Return a request whose batch is assembled when it is asked for."""
+        return BatchRequest(order, start, rows, native=native)
 
     def _checked(self, index: int) -> int:
         n = len(self)
         if not -n <= index < n:
             raise IndexError(f"record {index} is out of range: split {self.split!r} has {n}")
         return index % n
+
+    def set_epoch(self, epoch: int) -> None:
+        """Ask for the epoch that the sampler yields next: frameworks that hide our sampler tell its dataset.
+
+        A fresh wrapper asks for epoch 0 when it begins; that doesn't undo an epoch that was asked for before.
+        """
+        if epoch or self._asked_epoch is None:
+            self._asked_epoch = epoch
+
+    def take_asked_epoch(self) -> int | None:
+        """Return the epoch that was asked for since this was last called, None without."""
+        asked, self._asked_epoch = self._asked_epoch, None
+        return asked
+
+    @property
+    def ahead(self) -> int:
+        """Batches submitted and neither taken nor given up."""
+        return self._assembler.ahead
+
+    def stats(self) -> LoaderStats:
+        """Return what was done in this process so far, and where the time went."""
+        idle, idle_bytes, live = self._assembler.pool_stats()
+        return LoaderStats(
+            **self._assembler.stats(), idle_buffers=idle, idle_bytes=idle_bytes, live_buffers=live
+        )
 
     def submit(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
         """Return a request whose batch is being assembled on the native core's threads."""

@@ -29,6 +29,7 @@ class PackedSampler(ShardSampler):
         plan: How rows are cut into batches; their number is that of the epoch.
         seed: Seed of the orders.
         shuffle: Whether each epoch has an order of its own.
+        lane: Where somebody else deals these batches out to processes, as for `ShardSampler`.
         orders: The orders of all epochs; default: all records, mixed if `shuffle`.
     """
 
@@ -39,10 +40,11 @@ class PackedSampler(ShardSampler):
         *,
         seed: int,
         shuffle: bool,
+        lane: tuple[int, int] = (0, 1),
         orders: Orders | None = None,
     ) -> None:
         orders = orders or PlainOrders(len(dataset), seed, shuffle)
-        super().__init__(dataset, plan, seed=seed, shuffle=shuffle, orders=orders)
+        super().__init__(dataset, plan, seed=seed, shuffle=shuffle, lane=lane, orders=orders)
         self._packed = dataset
         self._order()
 
@@ -110,9 +112,10 @@ class DistributedPackedSampler(PackedSampler, DistributedSampler[BatchRequest]):
         *,
         seed: int,
         shuffle: bool,
+        lane: tuple[int, int] = (0, 1),
         orders: Orders | None = None,
     ) -> None:
-        PackedSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, orders=orders)
+        PackedSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, lane=lane, orders=orders)
         # What a DistributedSampler's users read.
         self.dataset = dataset
         self.num_replicas = plan.world_size

@@ -14,14 +14,17 @@ class BatchPlan:
     """Global batches of `global_batch` consecutive positions; each rank takes a slice of each.
 
     Every rank gets the same number of batches. With `tail="keep"` the last global batch is shorter; a rank for
-    which it has no record gets one of its records again, so that no rank waits for ever.
+    which it has no record gets one of its records again, so that no rank waits for ever. With `tail="pad"` it is as long
+    as the others, and what stands beyond the epoch's last position is padding.
 
     Args:
         records: Records of the split.
         global_batch: Records per batch over all ranks.
         rank: This rank.
         world_size: Number of ranks.
-        tail: `drop`, `keep` or `repeat` (fill up from the epoch's beginning) for the records left over.
+        tail: What becomes of the records left over: `drop`, `keep`, or `repeat` and `pad`, which both fill up from the
+            epoch's beginning.
+        group: Somebody else deals these batches out to so many processes; with `pad` their number divides by it.
 
     Example:
         >>> plan = BatchPlan(records=10, global_batch=4, rank=0, world_size=1, tail="keep")
@@ -34,6 +37,7 @@ class BatchPlan:
     rank: int
     world_size: int
     tail: str
+    group: int = 1
 
     def __post_init__(self) -> None:
         if self.global_batch < self.world_size:
@@ -50,7 +54,8 @@ class BatchPlan:
     def batches(self, first: int = 0) -> int:
         """Return the number of batches from position `first` to the epoch's end."""
         whole, left = divmod(max(self.records - first, 0), self.global_batch)
-        return whole + (1 if left and self.tail != "drop" else 0)
+        count = whole + (1 if left and self.tail != "drop" else 0)
+        return count + (-count % self.group if self.tail == "pad" else 0)
 
     def slice(self, first: int, batch: int) -> tuple[int, int]:
         """Return (start, rows): this rank's positions of batch number `batch`, counted from position `first`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from nexa_data import _core
@@ -28,17 +29,43 @@ _PREFETCH_BYTES = 64 * 1024 * 1024
 _MOST_AHEAD = 8
 
 
-class ShardSampler(Sampler[BatchRequest]):
+class _SharedIterator:
+    """Lets several threads draw from one iterator: each request goes to one of them.
+
+    Args:
+        requests: A generator, which refuses a second thread while the first is in it.
+    """
+
+    __slots__ = ("_lock", "_requests")
+
+    def __init__(self, requests: Iterator[BatchRequest]) -> None:
+        self._requests = requests
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        return self
+
+    def __next__(self) -> BatchRequest:
+        with self._lock:
+            return next(self._requests)
+
+
+class ShardSampler(BatchSampler):
     """Yields the batches of an epoch, a few of them being assembled ahead.
 
     `iter()` after a finished epoch starts the next; after one that was broken off it starts the same again;
     `set_epoch` chooses; after `load_state_dict` the first `iter()` yields the rest.
+
+    Several threads may draw from one iterator. Several iterators may be drawn from at once; the state is that of the one
+    begun last.
 
     Args:
         dataset: Where the batches are assembled.
         plan: How the epoch is cut.
         seed: Seed of the orders.
         shuffle: Whether each epoch has an order of its own.
+        lane: Where somebody else deals these batches out to processes: the number of this one, and of how many. Only
+            its own are assembled ahead.
         orders: The orders of all epochs; default: all records, mixed if `shuffle`.
     """
 
@@ -49,6 +76,7 @@ class ShardSampler(Sampler[BatchRequest]):
         *,
         seed: int,
         shuffle: bool,
+        lane: tuple[int, int] = (0, 1),
         orders: Orders | None = None,
     ) -> None:
         self._dataset = dataset
@@ -61,27 +89,59 @@ class ShardSampler(Sampler[BatchRequest]):
         self._first = 0
         self._consumed = 0
         self._started = False
+        self._lane = lane
+        self._chosen = False
+        self._shift = 0
+        self._begun = 0
+
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]
+        """Records of a batch: what frameworks ask that deal out a sampler's batches to processes.
+
+        Raises:
+            ConfigError: The batches are cut for this process already.
+        """
+        if self.plan.world_size > 1:
+            raise ConfigError(
+                f"the loader's batches are cut for rank {self.plan.rank} of {self.plan.world_size} already, "
+                "and somebody is about to cut them again",
+                remedy='make the Accelerator before the loader, or build it with shard="none"',
+            )
+        return self.plan.global_batch
 
     def __len__(self) -> int:
         return self.plan.batches(self._first)
 
-    def __iter__(self) -> Iterator[BatchRequest]:
+    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]
+        return _SharedIterator(self._requests())
+
+    def _requests(self) -> Iterator[BatchRequest]:
         self._next_epoch()
+        self._begun += 1
+        mine = self._begun
         first = self._first
         order = self._order()
         native = self._dataset.native(order)
         total = self.plan.batches(first)
         ahead: deque[BatchRequest] = deque()
+        lane, lanes = self._lane
         depth = self._depth()
-        submitted = 0
+        drawn = 0
         for number in range(total):
-            while submitted < min(total, number + depth):
-                ahead.append(self._dataset.submit(order, native, *self.plan.slice(first, submitted)))
-                submitted += 1
+            while drawn < min(total, number + depth * lanes):
+                start, rows = self.plan.slice(first, drawn)
+                # Batches that nobody takes (they are skipped, listed, or drawn by another process) mustn't pile up.
+                if drawn % lanes == lane and self._dataset.ahead < 2 * depth:
+                    ahead.append(self._dataset.submit(order, native, start, rows))
+                else:
+                    ahead.append(self._dataset.request(order, native, start, rows))
+                drawn += 1
             request = ahead.popleft()
-            self._consumed = self.plan.consumed(first, number + 1)
+            if mine == self._begun:
+                self._consumed = self.plan.consumed(first, number + 1)
             yield request
-        self._consumed = self.plan.records
+        if mine == self._begun:
+            self._consumed = self.plan.records
 
     def _next_epoch(self) -> None:
         if self._started:
@@ -89,7 +149,23 @@ class ShardSampler(Sampler[BatchRequest]):
             self.epoch += 1 if finished else 0
             self._first = 0
             self._consumed = 0
+        self._heed(self._dataset.take_asked_epoch())
         self._started = True
+        self._chosen = False
+
+    def _heed(self, asked: int | None) -> None:
+        """Follow the epoch that a framework asked the dataset for.
+
+        What was chosen here, by a state or by the user, knows better than a wrapper that counts its own iterations from
+        0; from then on the wrapper's count is taken as counted from there.
+        """
+        if asked is None:
+            return
+        if self._chosen:
+            self._shift = self.epoch - asked
+        elif asked + self._shift != self.epoch:
+            self.epoch = max(asked + self._shift, 0)
+            self._first = self._consumed = 0
 
     def _order(self) -> EpochOrder:
         """Return the epoch's order, and cut the epoch by its length: that of a mixture may change."""
@@ -110,7 +186,15 @@ class ShardSampler(Sampler[BatchRequest]):
         return max(2, min(_MOST_AHEAD, _PREFETCH_BYTES // batch))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next `iter()` yields, from its beginning."""
+        """Choose the epoch that the next `iter()` yields, from its beginning.
+
+        Only the epoch that a state was loaded for, and that wasn't begun since, goes on where the state was taken:
+        training loops choose each epoch before they iterate, also the one that they resume.
+        """
+        resumed = self._chosen and not self._started and self._first > 0
+        self._chosen = True
+        if resumed and epoch == self.epoch:
+            return
         self.epoch = epoch
         self._first = self._consumed = 0
         self._started = False
@@ -159,6 +243,7 @@ class ShardSampler(Sampler[BatchRequest]):
         if finished:
             self.set_epoch(epoch + 1)
         self._started = False
+        self._chosen = True
 
 
 class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
@@ -171,9 +256,10 @@ class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
         *,
         seed: int,
         shuffle: bool,
+        lane: tuple[int, int] = (0, 1),
         orders: Orders | None = None,
     ) -> None:
-        ShardSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, orders=orders)
+        ShardSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, lane=lane, orders=orders)
         # What a DistributedSampler's users read.
         self.dataset = dataset
         self.num_replicas = plan.world_size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import torch
 from torch.utils.data import DataLoader
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 from nexa_data import _core
 from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
+from nexa_data.datasets.finish import MASK, Finish, collate
 from nexa_data.datasets.packed import PackedDataset
 from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
@@ -20,21 +22,38 @@ from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
 from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
 from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
 from nexa_data.loaders.plan import BatchPlan
-from nexa_data.loaders.ranks import find_ranks
+from nexa_data.loaders.ranks import accelerate_runs, find_ranks
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 from nexa_data.pipeline import DataPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from torch.distributed.device_mesh import DeviceMesh
+
     from nexa_data.config import Config
+    from nexa_data.datasets.loader_stats import LoaderStats
     from nexa_data.holds import Hold
     from nexa_data.loaders.ranks import Ranks
 
-__all__ = ["ShardLoader", "build_loader", "build_loaders"]
+__all__ = ["LoaderOptions", "ShardLoader", "build_loader", "build_loaders"]
 
 _log = logging.getLogger(__name__)
+
+
+class LoaderOptions(TypedDict, total=False):
+    """What may be said of a loader beside its config; see `build_loader`."""
+
+    rank: int | None
+    world_size: int | None
+    shard: str | tuple[int, int]
+    mesh: DeviceMesh | None
+    dp_dims: Sequence[str | int] | str | int | None
+    transform: Callable[[Any], Any] | None
+    sample_transform: Callable[[Any], Any] | None
+    collate_fn: Callable[[list[Any]], Any] | None
+    borrow: bool
 
 
 class ShardLoader(DataLoader[Any]):
@@ -43,21 +62,49 @@ class ShardLoader(DataLoader[Any]):
     Frameworks that rebuild a DataLoader from its parts lose only what this class adds for comfort: the state and
     the epoch, which the sampler has too.
 
+    Several threads may draw from one iterator; each batch goes to one of them, and who gets which is theirs to settle.
+    The state counts what was drawn from the iterator that was begun last.
+
     Args:
         dataset: The records.
         sampler: The batches.
-        pin_memory: Put batches into page-locked memory.
+        pin_memory: Copy each batch into page-locked memory, by torch's own means: its allocator gives such memory out
+            again only when the copies from it are done. (Written by the book: no machine with a device has run it.)
+        shuffle: False; here for frameworks that make a loader again from its parts and pass all that a DataLoader takes.
+        batch_sampler: None; here for the same reason.
     """
 
-    def __init__(self, dataset: ShardDataset, sampler: ShardSampler, *, pin_memory: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: ShardDataset,
+        sampler: ShardSampler,
+        *,
+        pin_memory: bool = False,
+        shuffle: Literal[False] = False,
+        batch_sampler: None = None,
+    ) -> None:
+        if shuffle or batch_sampler is not None:
+            raise ConfigError(
+                "a ShardLoader's sampler yields whole batches: it takes no shuffle and no batch_sampler",
+                remedy="set data.shuffle, or make a plain DataLoader of its dataset",
+            )
         super().__init__(
             dataset,
             batch_size=None,
             sampler=sampler,
             num_workers=0,
-            collate_fn=_as_it_is,
+            collate_fn=collate,
             pin_memory=pin_memory,
         )
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The sampler where Accelerate runs, which with one process looks for it here alone; else None."""
+        return self.sampler if accelerate_runs() else None
+
+    @batch_sampler.setter
+    def batch_sampler(self, value: Any) -> None:
+        """Let torch's own initialisation set it to None."""
 
     @property
     def _batches(self) -> ShardSampler:
@@ -85,19 +132,29 @@ class ShardLoader(DataLoader[Any]):
         """
         self._batches.load_state_dict(state)
 
+    def stats(self) -> LoaderStats:
+        """Return what was loaded in this process so far, and where the time went."""
+        dataset = self.dataset
+        if not isinstance(dataset, ShardDataset):
+            raise ConfigError(
+                f"the loader's dataset was replaced by a {type(dataset).__name__}, which has no counters",
+                remedy="keep the dataset that build_loader made",
+            )
+        return dataset.stats()
 
-def _as_it_is(batch: Any) -> Any:
-    """Return the batch: the dataset assembled it."""
-    return batch
 
-
-def build_loader(
+def build_loader(  # noqa: PLR0913 (one for each option)
     config_path: Path | str | Mapping[str, Any] | Config,
     split: str,
     *,
     rank: int | None = None,
     world_size: int | None = None,
     shard: str | tuple[int, int] = "auto",
+    mesh: DeviceMesh | None = None,
+    dp_dims: Sequence[str | int] | str | int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    sample_transform: Callable[[Any], Any] | None = None,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
     borrow: bool = False,
 ) -> ShardLoader:
     """Return the loader of one split.
@@ -115,11 +172,19 @@ def build_loader(
         rank: Rank of this process; default: an initialised `torch.distributed`, else RANK and WORLD_SIZE.
         world_size: Number of ranks.
         shard: `"auto"`, `"none"` (every process gets all batches) or `(rank, world_size)`.
+        mesh: A device mesh instead of these three: rank and world size are those of its dimensions `dp_dims`, so that
+            tensor- and context-parallel peers get equal batches.
+        dp_dims: The data-parallel dimensions of `mesh`, by name or number.
+        transform: Function of a whole batch, last of all steps; what it returns is the batch.
+        sample_transform: Function of one record, for code that exists; Python then makes objects for every record,
+            which is slow, and said once in the log.
+        collate_fn: Function from a list of records to a batch, instead of torch's `default_collate`; as slow.
         borrow: Hand out batches that lie together in a shard without a copy, see `ShardDataset`; wants no shuffle.
 
     Returns:
         A DataLoader that yields `(features, labels)`: features (B, …) float32, labels (B,) int64 for classes, in
-        memory that is the caller's own.
+        memory that is the caller's own. With `batch: {as: dict}`, or columns beside these two, it yields a mapping; with
+        `tail: pad` a mask (B,) comes with each batch, as `mask` or as the third of the tuple.
 
     Raises:
         ConfigError: The config is wrong, or has no such split.
@@ -135,34 +200,58 @@ def build_loader(
         >>> tuple(features.shape), tuple(labels.shape)
         ((64, 32), (64,))
     """
-    return build_loaders(config_path, (split,), rank=rank, world_size=world_size, shard=shard, borrow=borrow)[
-        split
-    ]
+    options: LoaderOptions = {
+        "rank": rank,
+        "world_size": world_size,
+        "shard": shard,
+        "mesh": mesh,
+        "dp_dims": dp_dims,
+        "transform": transform,
+        "sample_transform": sample_transform,
+        "collate_fn": collate_fn,
+        "borrow": borrow,
+    }
+    return build_loaders(config_path, (split,), **options)[split]
 
 
 def build_loaders(
     config_path: Path | str | Mapping[str, Any] | Config,
     splits: Iterable[str],
-    *,
-    rank: int | None = None,
-    world_size: int | None = None,
-    shard: str | tuple[int, int] = "auto",
-    borrow: bool = False,
+    **options: Unpack[LoaderOptions],
 ) -> dict[str, ShardLoader]:
     """Return a loader for each split, all of one artifact (or of one mixture); see `build_loader`."""
     config = load_config(config_path)
     wanted = [splits] if isinstance(splits, str) else list(splits)
     _check_splits(config, wanted)
-    ranks = find_ranks(rank, world_size, shard)
+    finish = Finish(
+        transform=options.get("transform"),
+        sample_transform=options.get("sample_transform"),
+        collate_fn=options.get("collate_fn"),
+    )
+    ranks = find_ranks(
+        options.get("rank"),
+        options.get("world_size"),
+        options.get("shard", "auto"),
+        mesh=options.get("mesh"),
+        dp_dims=options.get("dp_dims"),
+    )
+    borrow = options.get("borrow", False)
+    if finish.by_record:
+        _log.warning(
+            "sample_transform and collate_fn make Python objects for every record: the slow path; "
+            "transform= takes a whole batch"
+        )
     if config.data.n_threads is not None and not _core.set_threads(config.data.n_threads):
         _log.info(
             "the native core's threads run already; data.threads=%d has no effect", config.data.n_threads
         )
     if config.data.mixture is not None:
-        return {split: _mixture_loader(config, split, ranks, borrow=borrow) for split in wanted}
+        return {split: _mixture_loader(config, split, ranks, finish, borrow=borrow) for split in wanted}
     folder, hold = dataset_folder(DataPipeline(config), distributed=ranks.distributed)
     return {
-        split: _loader(config, [ShardSource(folder.resolve(), split)], hold, split, ranks, borrow=borrow)
+        split: _loader(
+            config, [ShardSource(folder.resolve(), split)], hold, split, ranks, finish, borrow=borrow
+        )
         for split in wanted
     }
 
@@ -177,12 +266,12 @@ def _check_splits(config: Config, splits: list[str]) -> None:
             )
 
 
-def _mixture_loader(config: Config, split: str, ranks: Ranks, *, borrow: bool) -> ShardLoader:
+def _mixture_loader(config: Config, split: str, ranks: Ranks, finish: Finish, *, borrow: bool) -> ShardLoader:
     if config.data.mixture is None:
         raise ConfigError(f"{config.origin}: there is no data.mixture")
     sources = mixture_sources(config.data.mixture, split, train=split == "train")
     hold = [hold_artifact(source.folder) for source in sources]
-    return _loader(config, sources, hold, split, ranks, borrow=borrow)
+    return _loader(config, sources, hold, split, ranks, finish, borrow=borrow)
 
 
 def _loader(
@@ -191,15 +280,23 @@ def _loader(
     hold: Hold | Sequence[Hold | None] | None,
     split: str,
     ranks: Ranks,
+    finish: Finish,
     *,
     borrow: bool,
 ) -> ShardLoader:
     data, train = config.data, split == "train"
-    batch = data.global_batch_size or data.batch_size * ranks.world_size
+    columns = data.batch.columns or ("features", "label")
+    batch = _global_batch(config, ranks)
+    masked = data.batch.tail == "pad"
+    if masked and MASK in columns:
+        raise ConfigError(
+            f"data.batch.tail is pad, but data.batch.columns has a column named {MASK} of its own",
+            remedy="leave the column out, or choose another tail",
+        )
 
     def cut(records: int) -> BatchPlan:
         tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail)
+        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail, group=ranks.lane[1])
 
     dataset: ShardDataset
     sampler: ShardSampler
@@ -208,9 +305,10 @@ def _loader(
         dataset = ShardDataset(
             sources,
             split,
-            columns=data.batch.columns or ("features", "label"),
-            as_dict=data.batch.as_ == "dict",
+            columns=columns,
+            as_dict=data.batch.as_dict,
             augment=batch_augmentor(config) if train else None,
+            finish=replace(finish, masked=masked),
             hold=hold,
             convert=data.batch.convert,
             ragged=data.batch.ragged,
@@ -219,23 +317,28 @@ def _loader(
         orders = _orders(config, dataset, train=train)
         kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
         plan = cut(orders.order(0).records)
-        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, orders=orders)
+        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
     else:
         if borrow or (train and data.augmentations):
             raise ConfigError(
                 f"{config.origin}: packed rows are neither borrowed nor augmented",
                 remedy="leave borrow and data.augmentations out, or data.batch.pack",
             )
+        if masked or finish.by_record:
+            raise ConfigError(
+                f"{config.origin}: packed rows are no records, to be transformed one by one or masked",
+                remedy="leave sample_transform, collate_fn and tail: pad out, or data.batch.pack",
+            )
         if data.mixture is not None or data.order.balance is not None:
             raise ConfigError(
                 f"{config.origin}: rows are packed of one dataset, each of its records once an epoch",
                 remedy="leave data.mixture and data.order.balance out, or data.batch.pack",
             )
-        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, hold=hold)
+        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, finish=finish, hold=hold)
         orders = _orders(config, packed, train=train)
         packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
         plan = cut(packed.epoch(orders.order(0)).rows)
-        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, orders=orders)
+        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
     return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
 
 
@@ -265,6 +368,19 @@ def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
         return PlainOrders(len(dataset), config.seed, shuffle)
     block = order.block or block_records(dataset.record_bytes)
     return PlainOrders(len(dataset), config.seed, shuffle, block, order.window)
+
+
+def _global_batch(config: Config, ranks: Ranks) -> int:
+    """Return the records of a batch over the ranks that we cut for; whole ones may be dealt out by somebody else."""
+    data, lanes = config.data, ranks.lane[1]
+    if data.global_batch_size is None:
+        return data.batch_size * ranks.world_size
+    if data.global_batch_size % lanes:
+        raise ConfigError(
+            f"data.global_batch_size {data.global_batch_size} can't be dealt out to {lanes} processes by {ranks.source}",
+            remedy="make it a multiple",
+        )
+    return data.global_batch_size // lanes
 
 
 def _has_device() -> bool:

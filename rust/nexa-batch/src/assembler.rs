@@ -2,11 +2,13 @@
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::time::Instant;
 
 use nexa_io::{Alignment, BufferPool, PooledBuf};
 use nexa_records::FixedColumn;
 
 use crate::borrow::borrow;
+use crate::counters::Counters;
 use crate::gather::gather;
 use crate::store::{Held, OpenShard};
 use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Selection, Store};
@@ -72,6 +74,14 @@ pub struct BatchBuffers {
     pub ragged: Vec<RaggedBatch>,
 }
 
+impl BatchBuffers {
+    /// Bytes of all columns.
+    pub fn bytes(&self) -> usize {
+        let ragged = self.ragged.iter().map(|column| column.values.len() + column.index.len());
+        self.columns.iter().map(|memory| memory.len()).chain(ragged).sum()
+    }
+}
+
 /// The memory of one column of a batch.
 #[derive(Debug)]
 pub enum Memory {
@@ -99,6 +109,7 @@ pub struct Assembler {
     forms: Arc<Forms>,
     selection: Option<Arc<Selection>>,
     pool: BufferPool,
+    counters: Arc<Counters>,
 }
 
 impl Assembler {
@@ -111,7 +122,7 @@ impl Assembler {
     /// Make an assembler of columns in these forms.
     pub fn with_forms(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
         let pool = BufferPool::new(Alignment::PAGE, max_idle_bytes);
-        Self { store, forms: Arc::new(forms), selection: None, pool }
+        Self { store, forms: Arc::new(forms), selection: None, pool, counters: Arc::default() }
     }
 
     /// Serve only these records of the store, numbered by their places in the selection.
@@ -155,11 +166,23 @@ impl Assembler {
         &self.pool
     }
 
+    /// What was done so far; clones of an assembler share it.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Assemble one batch now, on this thread.
     ///
     /// # Errors
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
+        let started = Instant::now();
+        let batch = self.put_together(rows)?;
+        self.counters.assembled(started.elapsed());
+        Ok(batch)
+    }
+
+    fn put_together(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
         if let Rows::Packed { epoch, start, len } = rows {
             let columns = epoch.assemble(self, *start, *len)?;

@@ -6,8 +6,8 @@
 //! - [`Order`]: position → record, a keyed bijection that costs O(1) time and no memory; [`Mixture`] plans an epoch of
 //!   several sources, [`Selection`] lists the records that a filter kept;
 //! - [`Store`]: record → bytes, columns over lazily opened shards;
-//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]); [`Form`] says what a
-//!   column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
+//! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`];
+//!   [`Form`] says what a column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
@@ -15,6 +15,7 @@ mod assembler;
 mod blocks;
 mod borrow;
 mod convert;
+mod counters;
 mod error;
 mod form;
 mod gather;
@@ -34,6 +35,7 @@ mod ticket;
 
 pub use assembler::{Assembler, BatchBuffers, Memory, Rows};
 pub use convert::{Conversion, Target};
+pub use counters::{Counters, Stats};
 pub use error::BatchError;
 pub use form::{FixedPlan, Form, Forms};
 pub use labels::{Classes, LabelRule, group_by_label, select_by_label};

@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::counters::Claim;
 use crate::{Assembler, BatchBuffers, BatchError, Rows};
 
 type Outcome = Result<BatchBuffers, BatchError>;
@@ -22,6 +23,7 @@ pub struct Ticket {
 struct Shared {
     outcome: Mutex<Option<Outcome>>,
     ready: Condvar,
+    claim: Claim,
 }
 
 impl Ticket {
@@ -30,18 +32,23 @@ impl Ticket {
     /// # Errors
     /// The pool's threads can't be started.
     pub fn submit(assembler: &Assembler, rows: Rows) -> Result<Self, BatchError> {
-        let shared = Arc::new(Shared { outcome: Mutex::new(None), ready: Condvar::new() });
+        let claim = Claim::new(assembler.counters());
+        let shared = Arc::new(Shared { outcome: Mutex::new(None), ready: Condvar::new(), claim });
         let ticket =
             Self { assembler: assembler.clone(), rows: rows.clone(), shared, process: std::process::id() };
         let (work, weak) = (assembler.clone(), Arc::downgrade(&ticket.shared));
+        let submitted = Instant::now();
         nexa_io::threads::pool()?.spawn(move || {
+            let _inside = nexa_io::forks::enter();
             // Nobody waits any more: the consumer stopped early.
             if weak.strong_count() == 0 {
                 return;
             }
+            work.counters().begun(submitted.elapsed());
             let outcome = catch_unwind(AssertUnwindSafe(|| work.assemble(&rows)))
                 .unwrap_or_else(|panic| Err(BatchError::Panicked { detail: panic_text(&*panic) }));
             if let Some(shared) = weak.upgrade() {
+                shared.claim.ready();
                 *shared.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
                 shared.ready.notify_all();
             }
@@ -60,11 +67,13 @@ impl Ticket {
     /// What `poll` returned, or, inside, why the batch could not be assembled.
     pub fn wait<E>(self, mut poll: impl FnMut() -> Result<(), E>) -> Result<Outcome, E> {
         if self.process != std::process::id() {
+            let _inside = nexa_io::forks::enter();
             return Ok(self.assembler.assemble(&self.rows));
         }
         let mut outcome = self.shared.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(done) = outcome.take() {
+                self.shared.claim.taken();
                 return Ok(done);
             }
             let (next, waited) = self

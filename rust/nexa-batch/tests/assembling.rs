@@ -181,3 +181,26 @@ proptest! {
         prop_assert_eq!(seen, (0..total).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn what_was_submitted_taken_and_given_up_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let assembler = assembler(folder.path(), &[10]);
+    let rows = |start| Rows::Ordered { order: Order::sequential(10), start, len: 5 };
+    let first = Ticket::submit(&assembler, rows(0)).unwrap();
+    let second = Ticket::submit(&assembler, rows(5)).unwrap();
+    assert_eq!(assembler.counters().ahead(), 2);
+    let asked = std::time::Instant::now();
+    let batch = first.wait(|| Ok::<(), ()>(())).unwrap().unwrap();
+    assert_eq!(assembler.counters().ahead(), 1);
+    assembler.counters().took(batch.rows, 80, asked);
+    drop(second);
+    // The thread that assembles it may hold it a moment longer.
+    while assembler.counters().ahead() > 0 {
+        std::thread::yield_now();
+    }
+    let stats = assembler.counters().stats();
+    assert_eq!((stats.batches, stats.records, stats.bytes, stats.ahead), (1, 5, 80, 0));
+    assert!((1..=2).contains(&stats.assembled));
+    assert!(stats.span >= stats.waited && stats.assembling > std::time::Duration::ZERO);
+}

@@ -11,6 +11,7 @@
 //! - [`available_memory`]: how much this process may still take.
 //! - [`FilePieces`]: a file read piece by piece into the caller's memory.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
+//! - [`forks`]: a fork waits until no thread of ours is in the middle of something.
 //! - [`threads`]: the one pool of compute threads of this process.
 //!
 //! What it is not: an object store client, an async runtime, or a file format. Every call blocks; callers that hold a
@@ -23,6 +24,7 @@ pub mod copy;
 pub mod digest;
 mod digest_file;
 pub mod error;
+pub mod forks;
 pub mod mapped;
 mod memory;
 mod pieces;

@@ -42,7 +42,10 @@ mod _core {
     #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
     #[pymodule_export]
-    use crate::system::{build_info, default_threads, exchange_paths, filesystem, probe, set_threads};
+    use crate::system::{
+        after_fork, after_fork_in_child, before_fork, build_info, default_threads, exchange_paths,
+        filesystem, probe, set_threads,
+    };
 
     /// Version of the order of an epoch that this build draws.
     #[pymodule_export]

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use nexa_batch::{BatchBuffers, BatchError, Conversion, Form, Forms, Padding, Rows, Store};
+use nexa_batch::{BatchBuffers, BatchError, Conversion, Counters, Form, Forms, Padding, Rows, Store};
 use nexa_records::Access;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::buffers::Buffer;
 use crate::errors::Raised;
@@ -98,10 +99,32 @@ impl Assembler {
         (stats.idle_buffers, stats.idle_bytes, stats.live_buffers)
     }
 
+    /// What was done so far, by name: counts, and times in seconds.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.inner.counters().stats();
+        let found = PyDict::new(py);
+        found.set_item("batches", stats.batches)?;
+        found.set_item("records", stats.records)?;
+        found.set_item("bytes", stats.bytes)?;
+        found.set_item("assembled", stats.assembled)?;
+        found.set_item("assembling_s", stats.assembling.as_secs_f64())?;
+        found.set_item("waited_s", stats.waited.as_secs_f64())?;
+        found.set_item("queued_s", stats.queued.as_secs_f64())?;
+        found.set_item("ready_s", stats.ready.as_secs_f64())?;
+        found.set_item("seconds", stats.span.as_secs_f64())?;
+        found.set_item("ahead", stats.ahead)?;
+        Ok(found)
+    }
+
+    /// Batches submitted and neither taken nor given up.
+    #[getter]
+    fn ahead(&self) -> u64 {
+        self.inner.counters().ahead()
+    }
+
     /// Assemble `records` in their order, now; a buffer a column.
     fn take<'py>(&self, py: Python<'py>, records: Vec<u64>) -> PyResult<Bound<'py, PyTuple>> {
-        let batch = py.detach(|| self.inner.assemble(&Rows::Listed(records)));
-        export(py, batch.map_err(|error| Raised::from(error).0)?)
+        self.assemble(py, &Rows::Listed(records))
     }
 
     /// Assemble positions `start..start + rows` of an epoch, now; a buffer a column.
@@ -112,9 +135,7 @@ impl Assembler {
         start: u64,
         rows: usize,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let wanted = self.ordered(order, start, rows)?;
-        let batch = py.detach(|| self.inner.assemble(&wanted));
-        export(py, batch.map_err(|error| Raised::from(error).0)?)
+        self.assemble(py, &self.ordered(order, start, rows)?)
     }
 
     /// Assemble packed rows `start..start + rows` of an epoch, now: ids, labels, positions, bounds of documents.
@@ -125,9 +146,7 @@ impl Assembler {
         start: u64,
         rows: usize,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
-        let batch = py.detach(|| self.inner.assemble(&wanted));
-        export(py, batch.map_err(|error| Raised::from(error).0)?)
+        self.assemble(py, &Rows::Packed { epoch: epoch.inner.clone(), start, len: rows })
     }
 
     /// Start assembling packed rows `start..start + rows` of an epoch on the pool of threads.
@@ -135,18 +154,27 @@ impl Assembler {
         let wanted = Rows::Packed { epoch: epoch.inner.clone(), start, len: rows };
         let ticket =
             nexa_batch::Ticket::submit(&self.inner, wanted).map_err(|error| Raised::from(error).0)?;
-        Ok(Ticket { inner: Mutex::new(Some(ticket)) })
+        Ok(Ticket { inner: Mutex::new(Some(ticket)), counters: Arc::clone(self.inner.counters()) })
     }
 
     /// Start assembling positions `start..start + rows` of an epoch on the pool of threads.
     fn submit(&self, order: &Order, start: u64, rows: usize) -> PyResult<Ticket> {
         let ticket = nexa_batch::Ticket::submit(&self.inner, self.ordered(order, start, rows)?)
             .map_err(|error| Raised::from(error).0)?;
-        Ok(Ticket { inner: Mutex::new(Some(ticket)) })
+        Ok(Ticket { inner: Mutex::new(Some(ticket)), counters: Arc::clone(self.inner.counters()) })
     }
 }
 
 impl Assembler {
+    fn assemble<'py>(&self, py: Python<'py>, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {
+        let asked = Instant::now();
+        let outcome = py.detach(|| {
+            let _inside = nexa_io::forks::enter();
+            self.inner.assemble(rows)
+        });
+        hand_over(py, outcome, self.inner.counters(), asked)
+    }
+
     fn ordered(&self, order: &Order, start: u64, rows: usize) -> PyResult<Rows> {
         let records = self.inner.len();
         if order.inner.bound() != records {
@@ -167,6 +195,7 @@ impl Assembler {
 #[pyclass(frozen, module = "nexa_data._core")]
 pub struct Ticket {
     inner: Mutex<Option<nexa_batch::Ticket>>,
+    counters: Arc<Counters>,
 }
 
 #[pymethods]
@@ -175,8 +204,9 @@ impl Ticket {
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let ticket = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ticket = ticket.ok_or_else(|| PyRuntimeError::new_err("this batch was taken already"))?;
+        let asked = Instant::now();
         let outcome = py.detach(|| ticket.wait(|| Python::attach(look_for_signals)))?;
-        export(py, outcome.map_err(|error| Raised::from(error).0)?)
+        hand_over(py, outcome, &self.counters, asked)
     }
 }
 
@@ -184,7 +214,15 @@ fn look_for_signals(py: Python<'_>) -> PyResult<()> {
     py.check_signals()
 }
 
-fn export(py: Python<'_>, batch: BatchBuffers) -> PyResult<Bound<'_, PyTuple>> {
+/// Export a batch that Python asked for at `asked`, and count it.
+fn hand_over<'py>(
+    py: Python<'py>,
+    outcome: Result<BatchBuffers, BatchError>,
+    counters: &Counters,
+    asked: Instant,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let batch = outcome.map_err(|error| Raised::from(error).0)?;
+    counters.took(batch.rows, batch.bytes(), asked);
     let columns = batch.columns.into_iter().map(|memory| Ok(Bound::new(py, Buffer::new(memory))?.into_any()));
     let ragged = batch.ragged.into_iter().map(|column| ragged::export(py, column));
     PyTuple::new(py, columns.chain(ragged).collect::<PyResult<Vec<_>>>()?)

@@ -19,6 +19,24 @@ pub fn default_threads() -> usize {
     nexa_io::threads::default_threads()
 }
 
+/// Let no batch be in the middle of its assembly when this process forks; `after_fork` opens the gate again.
+#[pyfunction]
+pub fn before_fork() {
+    nexa_io::forks::close();
+}
+
+/// Go on after a fork, in the parent.
+#[pyfunction]
+pub fn after_fork() {
+    nexa_io::forks::open();
+}
+
+/// Go on after a fork, in the child.
+#[pyfunction]
+pub fn after_fork_in_child() {
+    nexa_io::forks::open_in_child();
+}
+
 /// Swap two paths of one file system in one step.
 #[pyfunction]
 pub fn exchange_paths(first: PathBuf, second: PathBuf) -> PyResult<()> {

@@ -361,7 +361,6 @@ def test_any_mapping_gives_a_config_or_a_typed_error(value: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("batch.tail", "pad"),
         ("on_error", "quarantine"),
     ],
 )

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 from nexa_data.config import load_config
+from nexa_data.datasets.finish import Finish
 from nexa_data.datasets.packed import PackedDataset
 from nexa_data.errors import ConfigError, RecordError
 from nexa_data.loaders.packed import DistributedPackedSampler
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loader(folder: Path, batch: dict[str, Any], ranks: Ranks | None = None, **data: Any) -> ShardLoader:
     config = load_config({"data": {"dataset_name": "s", "batch_size": 8, "batch": batch, **data}})
-    return _loader(config, folder, None, "train", ranks or Ranks(), borrow=False)
+    return _loader(config, folder, None, "train", ranks or Ranks(), Finish(), borrow=False)
 
 
 def test_a_loader_serves_text_and_padded_tokens_ahead(folder: Path) -> None:
@@ -75,7 +76,7 @@ def test_packed_rows_are_neither_borrowed_nor_augmented(folder: Path, extra: dic
     borrow = bool(extra.pop("borrow", False))
     config = load_config({"data": {"dataset_name": "s", "batch": {"pack": {"length": 16}}} | extra})
     with pytest.raises(ConfigError, match="neither borrowed nor augmented"):
-        _loader(config, folder, None, "train", Ranks(), borrow=borrow)
+        _loader(config, folder, None, "train", Ranks(), Finish(), borrow=borrow)
 
 
 def test_a_prepared_dataset_is_converted_as_its_config_says(base: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.plan import BatchPlan
 
-TAILS = st.sampled_from(["drop", "keep", "repeat"])
+TAILS = st.sampled_from(["drop", "keep", "repeat", "pad"])
 
 
 def positions(plan: BatchPlan, first: int = 0) -> list[int]:
@@ -38,10 +38,10 @@ def test_ranks_take_apart_what_one_would_take_and_all_take_as_many_batches(
     if (records - first) % batch == 0 or tail != "keep":
         assert sorted(together) == sorted(alone)
     left = records - first
-    expected = {"drop": left // batch * batch, "keep": left, "repeat": -(-left // batch) * batch}[tail]
-    assert len(alone) == expected
-    if tail != "repeat":
-        assert alone == list(range(first, first + expected))
+    full = -(-left // batch) * batch
+    assert len(alone) == {"drop": left // batch * batch, "keep": left, "repeat": full, "pad": full}[tail]
+    if tail in {"drop", "keep"}:
+        assert alone == list(range(first, first + len(alone)))
 
 
 @given(records=st.integers(1, 99), batch=st.integers(1, 30), done=st.integers(0, 99))
@@ -50,6 +50,18 @@ def test_what_is_consumed_and_what_is_left_is_all(records: int, batch: int, done
     assume(done <= plan.batches())
     consumed = plan.consumed(0, done)
     assert plan.batches() == done + plan.batches(consumed)
+
+
+@given(
+    records=st.integers(1, 60), batch=st.integers(1, 12), group=st.integers(1, 5), first=st.integers(0, 60)
+)
+def test_padded_batches_that_are_dealt_out_go_round(records: int, batch: int, group: int, first: int) -> None:
+    assume(first <= records)
+    plan = BatchPlan(records, batch, 0, 1, "pad", group=group)
+    slices = [plan.slice(first, number) for number in range(plan.batches(first))]
+    assert len(slices) % group == 0
+    assert len(slices) - -(-(records - first) // batch) < group
+    assert sum(max(0, min(rows, records - start)) for start, rows in slices) == records - first
 
 
 def test_a_batch_that_no_rank_can_share_is_refused() -> None:
