@@ -97,6 +97,14 @@ class ShardLoader(DataLoader[Any]):
             pin_memory=pin_memory,
         )
 
+    def __iter__(self) -> Any:
+        """Return an iterator over an epoch's batches, or over the rest of one."""
+        sampler = self.sampler
+        if self.pin_memory or not isinstance(sampler, ShardSampler):
+            return super().__iter__()
+        # What torch's own iterator does beside asking for the next batch takes longer than asking.
+        return map(self.dataset.__getitem__, iter(sampler))
+
     @property
     def batch_sampler(self) -> Any:
         """The sampler where Accelerate runs, which with one process looks for it here alone; else None."""
