@@ -130,16 +130,20 @@ def _shards(folder: Path, columns: dict[str, npt.NDArray[Any]], records: int) ->
 
 
 def preread(folder: Path) -> None:
-    """Read every file below `folder` once, so that it comes from the page cache; ours are dropped from it instead.
+    """Read every file below `folder` once, so that it comes from the page cache, ours through our own mapping.
 
-    Our loader reads its shards as large pages where they fit into memory, which the first epoch, before the count, does.
+    Our loader maps shards that fit into memory with large pages, and the page cache keeps a file in pages as large as
+    those that it was first read in.
     """
+    drop(sorted((folder / "nexa" / "shards").iterdir()))
     for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        if "nexa" in path.parts:
-            drop([path])
-        else:
+        if path.is_file() and "nexa" not in path.parts:
             with path.open("rb", buffering=0) as file:
                 while file.read(1 << 24):
                     pass
+    from nexa_data.datasets.shards import ShardDataset
+
+    column = "features" if (folder / "label.npy").exists() else "tokens"
+    dataset = ShardDataset(folder / "nexa", "train", columns=[column], as_dict=True)
+    for start in range(0, len(dataset), _SHARE // 64):
+        dataset[range(start, min(start + _SHARE // 64, len(dataset)))]
