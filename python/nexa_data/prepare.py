@@ -77,6 +77,7 @@ def build_dataloaders(  # noqa: PLR0913 (one for each option)
     transform: Callable[[Any], Any] | None = None,
     sample_transform: Callable[[Any], Any] | None = None,
     collate_fn: Callable[[list[Any]], Any] | None = None,
+    borrow: bool = False,
 ) -> dict[str, ShardLoader]:
     """Return a loader for each of `splits`, all of one artifact.
 
@@ -91,6 +92,7 @@ def build_dataloaders(  # noqa: PLR0913 (one for each option)
         transform: Function of a whole batch, of each split.
         sample_transform: Function of one record, of each split; slow.
         collate_fn: Function from a list of records to a batch; slow.
+        borrow: Hand out unshuffled batches where they lie, without a copy.
 
     Returns:
         Split → loader, in the order of `splits`.
@@ -111,4 +113,5 @@ def build_dataloaders(  # noqa: PLR0913 (one for each option)
         transform=transform,
         sample_transform=sample_transform,
         collate_fn=collate_fn,
+        borrow=borrow,
     )

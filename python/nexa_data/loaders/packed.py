@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data.distributed import DistributedSampler
-
 from nexa_data import _core
-from nexa_data.datasets.shards import BatchRequest
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.orders import PlainOrders
-from nexa_data.loaders.sampler import ShardSampler
+from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 
 if TYPE_CHECKING:
     from nexa_data.datasets.packed import PackedDataset
@@ -102,23 +99,5 @@ class PackedSampler(ShardSampler):
             raise
 
 
-class DistributedPackedSampler(PackedSampler, DistributedSampler[BatchRequest]):
+class DistributedPackedSampler(PackedSampler, DistributedShardSampler):
     """The same, where this process takes its own slice: frameworks leave a `DistributedSampler` as it is."""
-
-    def __init__(
-        self,
-        dataset: PackedDataset,
-        plan: BatchPlan,
-        *,
-        seed: int,
-        shuffle: bool,
-        lane: tuple[int, int] = (0, 1),
-        orders: Orders | None = None,
-    ) -> None:
-        PackedSampler.__init__(self, dataset, plan, seed=seed, shuffle=shuffle, lane=lane, orders=orders)
-        # What a DistributedSampler's users read.
-        self.dataset = dataset
-        self.num_replicas = plan.world_size
-        self.rank = plan.rank
-        self.num_samples = len(self)
-        self.total_size = self.num_samples * plan.world_size

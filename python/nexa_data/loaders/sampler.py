@@ -264,5 +264,13 @@ class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):
         self.dataset = dataset
         self.num_replicas = plan.world_size
         self.rank = plan.rank
-        self.num_samples = len(self)
-        self.total_size = self.num_samples * plan.world_size
+
+    @property
+    def num_samples(self) -> int:  # type: ignore[override]
+        """Batches of this process: the epoch that comes next may have others."""
+        return len(self)
+
+    @property
+    def total_size(self) -> int:  # type: ignore[override]
+        """Batches of all processes."""
+        return len(self) * self.plan.world_size
