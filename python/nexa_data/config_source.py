@@ -50,6 +50,7 @@ class ConfigSource:
         origin: str | None = None,
     ) -> Self:
         """Read a file or mapping and lay the overrides over it."""
+        import yaml
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
@@ -76,6 +77,12 @@ class ConfigSource:
             source.overridden[tuple(key.strip().split("."))] = pair
         try:
             source.tree = OmegaConf.merge(source.tree, OmegaConf.from_dotlist(list(pairs)))
+        except yaml.YAMLError as error:
+            what = getattr(error, "problem", None) or _first_line(error)
+            raise ConfigError(
+                f"{source.origin}: a value of the overrides {list(pairs)} is not valid YAML: {what}",
+                remedy="close every quote and bracket, and leave a space after a colon: 'data.label={column: y}'",
+            ) from error
         except (OmegaConfBaseException, ValueError) as error:
             raise ConfigError(
                 f"{source.origin}: overrides {list(pairs)} don't fit: {_first_line(error)}"

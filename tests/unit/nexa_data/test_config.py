@@ -108,6 +108,12 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> Non
         load_config(path)
 
 
+@pytest.mark.parametrize("value", ["{features:{as:padded}}", "[1", "{a: 'b}"])
+def test_an_override_that_is_no_yaml_is_named_with_the_remedy(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.batch\.ragged=.* is not valid YAML.*space after a colon"):
+        load_config(data(), overrides=[f"data.batch.ragged={value}"])
+
+
 @pytest.mark.parametrize("override", ["data.batch_size", "=3", " =3"])
 def test_an_override_without_key_or_value_is_refused(override: str) -> None:
     with pytest.raises(ConfigError, match="key=value"):
