@@ -20,6 +20,7 @@ mod error;
 mod form;
 mod gather;
 mod labels;
+mod many;
 mod mixed;
 mod mixture;
 mod order;
