@@ -92,7 +92,23 @@ def _assembler(folder: Path, work: Workload) -> Any:
     return _core.Assembler(shards, names)
 
 
-@contestant("our bare gather, one thread", "limit")
+@contestant("our bare gather, ready permutation", "limit")
+def gather_ready(folder: Path, work: Workload) -> Callable[[], Iterator[Any]]:
+    """Assemble in the calling thread the records that a ready permutation names, into buffers of which eight are kept."""
+    assembler = _assembler(folder, work)
+    order = np.random.default_rng(SEED).permutation(work.records)
+
+    def batches() -> Iterator[Any]:
+        held: list[Any] = [None] * 8
+        while True:
+            for number, start in enumerate(range(0, work.records - work.batch + 1, work.batch)):
+                held[number % 8] = assembler.take(order[start : start + work.batch])
+                yield [range(work.batch), held[number % 8]]
+
+    return batches
+
+
+@contestant("our bare gather, order computed", "limit")
 def gather(folder: Path, work: Workload) -> Callable[[], Iterator[Any]]:
     """Assemble in the calling thread, in order of an epoch, into buffers of which eight are kept."""
     from nexa_data import _core

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from benches.loaders.contestants import CONTESTANTS
+from benches.loaders.costs import FIGURES
 from benches.loaders.data import WORKLOADS
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Runs = dict[str, list[dict[str, float]]]
 
 OURS, BARE, TAKE = (
     "nexa-data, 1 thread",
-    "our bare gather, one thread",
+    "our bare gather, ready permutation",
     "np.take, ready permutation, reused buffer",
 )
 IN_ORDER, HAND = "nexa-data, 1 thread, unshuffled", "batched memmap by hand, DataLoader(batch_size=None)"
@@ -148,3 +149,14 @@ def _short(rate: float) -> str:
 def plain(found: dict[str, Runs]) -> dict[str, Any]:
     """Return plain values for JSON."""
     return {"schema_version": 1, "workloads": found}
+
+
+def costs(found: dict[str, dict[str, float]]) -> str:
+    """Return the table of what a loader costs beside its rate, by threads."""
+    lines = []
+    for key, (what, most, unit) in FIGURES.items():
+        each = [found[threads][key] for threads in found]
+        shown = [f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.2f} {unit}" for value in each]
+        lines.append([what, *shown, f"≤ {most:g} {unit}", "met" if max(each) <= most else "MISSED"])
+    head = ["", *(f"{threads} thread{'s' if threads != '1' else ''}" for threads in found), "target", ""]
+    return f"\n## What a loader costs\n\n{rows(head, lines)}"

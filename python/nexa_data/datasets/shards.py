@@ -241,7 +241,7 @@ class ShardDataset(Dataset[Any]):
         self.__dict__.update(state | {"_hold": hold})
         self._open()
 
-    def _shards(self) -> list[tuple[Path, int]]:
+    def _shards(self) -> list[tuple[str, int]]:
         return [shard for part in self._parts for shard in part]
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ class ShardSource:
             return tuple(sorted(set(self.allow_labels) - set(self.deny_labels))), False
         return (tuple(sorted(set(self.deny_labels))), True) if self.deny_labels else None
 
-    def shards(self) -> list[tuple[Path, int]]:
+    def shards(self) -> list[tuple[str, int]]:
         """Return path and records of each shard.
 
         Raises:
@@ -51,7 +52,8 @@ class ShardSource:
             ShardNotFoundError: There is no catalog.
         """
         catalog = ShardCatalog.load(self.folder)
-        return [_shard(catalog, shard.path(catalog.root), shard.records) for shard in catalog.of(self.split)]
+        root = os.fspath(catalog.root)
+        return [_shard(catalog, shard.location(root), shard.records) for shard in catalog.of(self.split)]
 
     @property
     def fingerprint(self) -> str:
@@ -74,7 +76,7 @@ class ShardSource:
 
 
 def select(
-    sources: Sequence[ShardSource], shards: Sequence[list[tuple[Path, int]]]
+    sources: Sequence[ShardSource], shards: Sequence[list[tuple[str, int]]]
 ) -> tuple[_core.Selection | None, tuple[int, ...]]:
     """Return which records the sources' filters keep (None: there is no filter), and how many are of each source.
 
@@ -99,10 +101,10 @@ def select(
     return selection, tuple(counts)
 
 
-def _shard(catalog: ShardCatalog, path: Path, records: int | None) -> tuple[Path, int]:
+def _shard(catalog: ShardCatalog, path: str, records: int | None) -> tuple[str, int]:
     if records is None:
         records = _core.shard_info(path)[0]
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (a Path for each of 100,000 shards takes a second)
         raise CatalogError(
             f"{catalog.path}: shard {path} is missing", remedy="prepare or stage the dataset again"
         )
