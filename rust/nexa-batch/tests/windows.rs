@@ -59,12 +59,7 @@ fn columns(records: std::ops::Range<u64>) -> Vec<(&'static str, ArrayRef)> {
 }
 
 /// Writes shards of the given sizes in record batches of `chunk` rows, some empty ones between them.
-fn shards(
-    folder: &Path,
-    sizes: &[u64],
-    chunk: u64,
-    compression: Option<CompressionType>,
-) -> Vec<ShardSpec> {
+fn shards(folder: &Path, sizes: &[u64], chunk: u64, compression: Option<CompressionType>) -> Vec<ShardSpec> {
     let mut first = 0;
     let write = |(number, &records): (usize, &u64)| {
         let path = folder.join(format!("{number}.arrow"));
@@ -114,7 +109,8 @@ fn rows(order: &Order, start: u64, len: usize) -> Rows {
 /// All batches of an epoch by the pool's threads, several on their way at a time; the last one begins the epoch again.
 fn epoch(assembler: &Assembler, order: &Order, batch: usize) -> Vec<Vec<Vec<u8>>> {
     let starts: Vec<u64> = (0..order.len()).step_by(batch).collect();
-    let mut tickets = starts.iter().map(|&start| Ticket::submit(assembler, rows(order, start, batch)).unwrap());
+    let mut tickets =
+        starts.iter().map(|&start| Ticket::submit(assembler, rows(order, start, batch)).unwrap());
     let mut ahead: std::collections::VecDeque<Ticket> = tickets.by_ref().take(4).collect();
     let mut found = Vec::new();
     while let Some(ticket) = ahead.pop_front() {
@@ -266,7 +262,8 @@ fn a_shard_that_changes_after_it_was_opened_is_an_error_and_a_repaired_one_is_re
     let order = Order::blocks(750, 16, 2, 3, 0);
     direct.assemble(&rows(&order, 0, 750)).unwrap();
     let path = &shards[0].path;
-    let (content, time) = (std::fs::read(path).unwrap(), std::fs::metadata(path).unwrap().modified().unwrap());
+    let (content, time) =
+        (std::fs::read(path).unwrap(), std::fs::metadata(path).unwrap().modified().unwrap());
     shorten(path, 5000);
     let error = direct.assemble(&rows(&order, 0, 750)).unwrap_err().to_string();
     assert!(error.contains("0.arrow") && error.contains("changed while it was read"), "{error}");
