@@ -12,7 +12,7 @@ use nexa_io::IoError;
 use nexa_io::forks;
 
 /// Reads in flight: disks behind a network or of flash want several, and more than these gained nothing.
-const READS: usize = 8;
+const READS: usize = 16;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
