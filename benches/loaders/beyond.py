@@ -140,7 +140,15 @@ def _cold(paths: list[Path], measure: Callable[[], dict[str, Any]]) -> dict[str,
 def _fio(paths: list[Path]) -> dict[str, Any]:
     # fio takes a colon for the next file's name.
     names = ":".join(str(path).replace(":", r"\:") for path in paths)
-    base = ["--readonly", "--name=read", "--rw=read", "--direct=1", "--bs=1M", "--iodepth=16", "--allow_file_create=0"]
+    base = [
+        "--readonly",
+        "--name=read",
+        "--rw=read",
+        "--direct=1",
+        "--bs=1M",
+        "--iodepth=16",
+        "--allow_file_create=0",
+    ]
     for engine in ("io_uring", "libaio", "psync"):
         done = subprocess.run(
             ["fio", *base, f"--ioengine={engine}", f"--filename={names}", "--output-format=json"]

@@ -10,10 +10,9 @@ __all__ = ["LoaderStats"]
 
 @dataclass(frozen=True, slots=True)
 class LoaderStats:
-    """Sums since the loader was made, in this process, over all epochs; `ahead`, the buffers and
-    `window_bytes` are of this moment.
+    """Sums since the loader was made, in this process, over all epochs.
 
-    `waited_s` is the training loop's: it is short of data as long as that grows. `ready_s` is the opposite: batches lay
+    `ahead`, the buffers and `window_bytes` are of this moment. `waited_s` is the training loop's: it is short of data as long as that grows. `ready_s` is the opposite: batches lay
     finished before somebody took them.
 
     Args:

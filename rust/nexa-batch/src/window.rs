@@ -24,18 +24,45 @@ pub(crate) struct Window(Vec<Block>);
 
 #[derive(Debug)]
 struct Block {
+    /// Rows of every piece but the last, if they agree: then a division finds the piece; else 0.
+    each: u32,
     /// First row of each piece.
     starts: Vec<usize>,
     pieces: Vec<Piece>,
 }
 
+impl Block {
+    fn new(pieces: Vec<Piece>) -> Self {
+        let starts = pieces.iter().scan(0, |end, piece| {
+            let start = *end;
+            *end += piece.rows;
+            Some(start)
+        });
+        let each = match &pieces[..] {
+            [others @ .., last] => {
+                let rows = others.first().map_or(last.rows, |first| first.rows);
+                let alike = last.rows <= rows && others.iter().all(|piece| piece.rows == rows);
+                u32::try_from(rows).ok().filter(|_| alike).unwrap_or(0)
+            }
+            [] => 0,
+        };
+        Self { each, starts: starts.collect(), pieces }
+    }
+
+    #[inline]
+    fn piece(&self, row: usize) -> usize {
+        match u32::try_from(row).ok().and_then(|row| row.checked_div(self.each)) {
+            // Not above the row, which is a number of this width.
+            Some(at) => at as usize,
+            None => self.starts.partition_point(|&start| start <= row) - 1,
+        }
+    }
+}
+
 impl Window {
     fn piece(&self, slot: usize, row: usize) -> (&Piece, usize) {
         let block = &self.0[slot];
-        let at = match &block.pieces[..] {
-            [_] => 0,
-            _ => block.starts.partition_point(|&start| start <= row) - 1,
-        };
+        let at = block.piece(row);
         let piece = &block.pieces[at];
         (piece, piece.first + row - block.starts[at])
     }
@@ -161,12 +188,7 @@ impl Cell {
         let block = |outlines: Vec<Outline>| {
             let pieces =
                 outlines.into_iter().map(|outline| outline.fill(&runs)).collect::<Result<Vec<_>, _>>()?;
-            let ends = pieces.iter().scan(0, |end, piece| {
-                let start = *end;
-                *end += piece.rows;
-                Some(start)
-            });
-            Ok(Block { starts: ends.collect(), pieces })
+            Ok(Block::new(pieces))
         };
         let blocks = coming.blocks.into_iter().map(block).collect::<Result<Vec<_>, _>>();
         let _ = self.outcome.set(blocks.map(Window).map_err(Arc::new));

@@ -72,6 +72,16 @@ impl PlainRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+
+    /// Cut them into parts of so many rows, at least one; the last part may have fewer.
+    pub fn parts(&self, most_rows: usize) -> impl Iterator<Item = Self> {
+        let (chunk, Range { start, end }) = (self.chunk, self.rows.clone());
+        let most_rows = most_rows.max(1);
+        (start..end).step_by(most_rows).map(move |from| {
+            let upto = from.saturating_add(most_rows).min(end);
+            Self { chunk, rows: from..upto }
+        })
+    }
 }
 
 impl PlainShard {
