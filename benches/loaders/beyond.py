@@ -138,8 +138,8 @@ def _cold(paths: list[Path], measure: Callable[[], dict[str, Any]]) -> dict[str,
 
 
 def _fio(paths: list[Path]) -> dict[str, Any]:
-    # fio takes a colon for the next file's name.
-    names = ":".join(str(path).replace(":", r"\:") for path in paths)
+    # fio takes a colon for the next file's name: it is given names alone, which have none.
+    names = ":".join(path.name for path in paths)
     base = [
         "--readonly",
         "--name=read",
@@ -148,11 +148,13 @@ def _fio(paths: list[Path]) -> dict[str, Any]:
         "--bs=1M",
         "--iodepth=16",
         "--allow_file_create=0",
+        "--file_service_type=sequential",
+        "--output-format=json",
     ]
     for engine in ("io_uring", "libaio", "psync"):
         done = subprocess.run(
-            ["fio", *base, f"--ioengine={engine}", f"--filename={names}", "--output-format=json"]
-            + ["--file_service_type=sequential"],
+            [shutil.which("fio") or "fio", *base, f"--ioengine={engine}", f"--filename={names}"],
+            cwd=paths[0].parent,
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

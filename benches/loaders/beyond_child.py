@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 
-def _peak_anonymous() -> int:
+def _anonymous() -> int:
     """Return the anonymous bytes of this moment."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
@@ -30,10 +30,10 @@ def main() -> None:
     orders = PlainOrders(len(dataset), 0, shuffle=True, block=block_records(dataset.record_bytes), window=64)
     plan = BatchPlan(len(dataset), int(batch), 0, 1, "keep")
     loader = ShardLoader(dataset, ShardSampler(dataset, plan, seed=0, shuffle=True, orders=orders))
-    before, peak = _peak_anonymous(), 0
+    before, peak = _anonymous(), 0
     for number, _ in enumerate(loader):
         if number % 256 == 0:
-            peak = max(peak, _peak_anonymous())
+            peak = max(peak, _anonymous())
     seconds = time.perf_counter() - began
     print(json.dumps(loader.stats().as_dict() | {"epoch_s": seconds, "anonymous_bytes": peak - before}))
 
