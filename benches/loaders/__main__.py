@@ -12,10 +12,12 @@ The method:
 - The limits: `np.take` by a ready permutation from the mapped array into a reused buffer; and our own bare gather in the calling
   thread (the order is computed in it), into a ring of eight buffers.
 - Memory is the growth of anonymous pages from before the first batch to the end.
+- Data beyond memory are another matter: cold, beside fio, in a process with less memory than data (`beyond.py`).
 
     make bench-loaders
     make bench-loaders BENCH_ARGS='--quick'
     make bench-loaders BENCH_ARGS='--only W1 --contestants nexa,np.take --rounds 3'
+    make bench-loaders BENCH_ARGS='--only beyond'
 
 Results: `runs/bench-loaders/results.json`, `results.md` and `results.svg`. A whole run takes about 25 minutes.
 """
@@ -31,7 +33,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benches.loaders import data, table
+from benches.loaders import beyond, data, table
 from benches.loaders.contestants import CONTESTANTS
 from benches.staging import machine
 
@@ -44,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benches.loaders", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--only", choices=tuple(data.WORKLOADS), help="one workload")
+    parser.add_argument("--only", choices=(*data.WORKLOADS, "beyond"), help="one workload")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="least time that a contestant is counted")
     parser.add_argument("--contestants", default="all", help="all, or parts of their names, comma separated")
@@ -139,17 +141,28 @@ def main() -> None:
     chosen.dir.mkdir(parents=True, exist_ok=True)
     facts = machine.facts(chosen.dir)
     facts["peers"] = _versions()
-    found = {key: _measure(key, chosen) for key in ([chosen.only] if chosen.only else data.WORKLOADS)}
+    keys = [key for key in data.WORKLOADS if chosen.only in {None, key}]
+    found = {key: _measure(key, chosen) for key in keys}
+    without = chosen.only not in {None, "beyond"}
+    cold = (
+        None
+        if without
+        else beyond.run(chosen.dir, shards=4 if chosen.quick else beyond.SHARDS, rounds=chosen.rounds)
+    )
     lines = "".join(f"- {name}: {value}\n" for name, value in facts.items() if name != "disk scheduler")
     text = f"# Loaders beside the memory's limit and the peers\n\n{lines}" + "".join(
         table.workload(key, runs, part=chosen.part) for key, runs in found.items() if table.OURS in runs
     )
+    text += beyond.text(cold) if cold else ""
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = "quick" if chosen.quick else f"results-{chosen.only}" if chosen.only else "results"
     (RESULTS / f"{name}.md").write_text(text)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": facts} | table.plain(found), indent=2))
-    (RESULTS / f"{name}.svg").write_text(table.plot(found, part=chosen.part))
-    print(f"\n{text}\nwritten to {RESULTS / name}.md, .json and .svg")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({"machine": facts, "beyond": cold} | table.plain(found), indent=2)
+    )
+    if found:
+        (RESULTS / f"{name}.svg").write_text(table.plot(found, part=chosen.part))
+    print(f"\n{text}\nwritten to {RESULTS / name}.md, .json{' and .svg' if found else ''}")
 
 
 def _versions() -> str:

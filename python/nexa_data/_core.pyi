@@ -185,6 +185,7 @@ class Assembler:
         convert: Mapping[str, tuple[str, float, float]] = ...,
         pad: Mapping[str, tuple[Sequence[int], float, bool]] = ...,
         borrow: bool = False,
+        direct: bool | None = ...,
         selection: Selection | None = None,
         max_idle_bytes: int = 268435456,
     ) -> Assembler: ...

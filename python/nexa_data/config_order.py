@@ -21,12 +21,15 @@ class OrderConfig(Section):
     """Records of a block of mode `block`; default: a power of two, 4 to 8 MiB of what is loaded."""
     window: Count = 64
     """Blocks that mode `block` mixes at a time."""
+    direct: bool | Literal["auto"] = "auto"
+    """Whether mode `block` reads its blocks past the page cache, a window ahead, instead of mapping the shards: two windows
+    are in memory then. `auto`: if the shards are more than memory holds, two windows fit, and no other rank reads them."""
     balance: Literal["classes"] | None = None
     """`classes`: each class of train equally often, in as many positions an epoch as there are records."""
 
     @model_validator(mode="after")
     def _one_mode(self) -> Self:
-        given = sorted({"block", "window"} & self.model_fields_set)
+        given = sorted({"block", "direct", "window"} & self.model_fields_set)
         if given and self.mode != "block":
             raise ValueError(f"{' and '.join(given)} want mode block; set it, or leave them out")
         if self.balance and self.mode != "full":

@@ -27,8 +27,12 @@ RECORDS, BATCH = 3000, 25
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"order": {"mode": "block", "block": 150, "window": 4, "direct": True}}],
+    ids=["mapped", "direct"],
+)
+def config(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return a config of numbered records wide enough that a batch takes its time."""
     folder = tmp_path_factory.mktemp("lifetime")
     made = {
@@ -38,6 +42,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             "split": {"train": 1, "validation": 0, "test": 0},
             "preprocessing": {"num_samples": RECORDS, "num_features": 2000},
             "shards": {"rows": 400},
+            **request.param,
         },
         "experiment": {"output_dir": str(folder)},
     }
@@ -67,8 +72,16 @@ def settle(loader: Any) -> None:
     assert (found.ahead, found.live_buffers) == (0, 0)
 
 
+def reading() -> bool:
+    """Say whether a thread that reads ahead is at work: it ends by itself."""
+    return any(name.read_text() == "nexa-read\n" for name in Path("/proc/self/task").glob("*/comm"))
+
+
 def standing() -> tuple[int, int]:
-    """Return how many threads and descriptors this process has."""
+    """Return how many threads and descriptors this process has, once nothing is read ahead any more."""
+    until = time.monotonic() + 60
+    while reading() and time.monotonic() < until:
+        os.sched_yield()
     threads, descriptors = (len(list(Path("/proc/self", each).iterdir())) for each in ("task", "fd"))
     return threads, descriptors
 

@@ -10,9 +10,9 @@ __all__ = ["LoaderStats"]
 
 @dataclass(frozen=True, slots=True)
 class LoaderStats:
-    """Sums since the loader was made, in this process, over all epochs; the last four are of this moment.
+    """Sums since the loader was made, in this process, over all epochs.
 
-    `waited_s` is the training loop's: it is short of data as long as that grows. `ready_s` is the opposite: batches lay
+    `ahead`, the buffers and `window_bytes` are of this moment. `waited_s` is the training loop's: it is short of data as long as that grows. `ready_s` is the opposite: batches lay
     finished before somebody took them.
 
     Args:
@@ -29,6 +29,10 @@ class LoaderStats:
         idle_buffers: Buffers that wait in the pool for a batch.
         idle_bytes: Bytes of those.
         live_buffers: Buffers that somebody holds: batches ahead, and tensors that live.
+        source: `direct`, once blocks were read past the page cache (`data.order.direct`), else `mapped`.
+        source_reason: Why some bytes come through the page cache nevertheless; None while none does.
+        direct_bytes: Bytes of the shards' files that were read for windows of blocks.
+        window_bytes: Bytes of memory that windows take now, the one that batches come from and the next.
     """
 
     batches: int
@@ -44,6 +48,10 @@ class LoaderStats:
     idle_buffers: int
     idle_bytes: int
     live_buffers: int
+    source: str = "mapped"
+    source_reason: str | None = None
+    direct_bytes: int = 0
+    window_bytes: int = 0
 
     @property
     def records_per_s(self) -> float:

@@ -148,6 +148,8 @@ class ShardDataset(Dataset[Any]):
         borrow: Hand out batches of records that lie together where they lie, without a copy. They may be written: a
             page that is written is this process's own from then on, so that later batches show the change, and the
             file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
+        direct: Read the blocks of an order by blocks past the page cache, a window ahead, instead of mapping the
+            shards; None: if they are more than memory holds. The batches are the same.
 
     Raises:
         ConfigError: `augment` is given, but not both columns that it wants; no record has one of `allow_labels`; a
@@ -181,6 +183,7 @@ class ShardDataset(Dataset[Any]):
         convert: Mapping[str, Any] | None = None,
         ragged: Mapping[str, Any] | None = None,
         borrow: bool = False,
+        direct: bool | None = False,
     ) -> None:
         if isinstance(folder, Path | str):
             allowed = None if allow_labels is None else tuple(allow_labels)
@@ -194,6 +197,7 @@ class ShardDataset(Dataset[Any]):
         self._asked_epoch: int | None = None
         self.forms = ColumnForms.of(convert, ragged, self.columns)
         self.borrow = borrow
+        self.direct = direct
         self._hold = hold
         if augment is not None and not set(AUGMENTED) <= set(self.columns):
             raise ConfigError(
@@ -210,6 +214,7 @@ class ShardDataset(Dataset[Any]):
             list(self.columns),
             **self.forms.native(),
             borrow=self.borrow,
+            direct=self.direct,
             selection=self._selection,
         )
         self._forms = BatchForms(self._assembler, self.columns, self.forms)

@@ -321,6 +321,7 @@ def _loader(
             convert=data.batch.convert,
             ragged=data.batch.ragged,
             borrow=borrow,
+            direct=_direct(config, ranks, train=train),
         )
         orders = _orders(config, dataset, train=train)
         kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
@@ -352,6 +353,17 @@ def _loader(
 
 def _shuffles(config: Config, *, train: bool) -> bool:
     return train and config.data.shuffle and config.data.order.mode != "none"
+
+
+def _direct(config: Config, ranks: Ranks, *, train: bool) -> bool | None:
+    """Return whether blocks are read past the page cache; None: if the dataset is beyond memory."""
+    order = config.data.order
+    if order.mode != "block" or not _shuffles(config, train=train):
+        return False
+    if order.direct != "auto":
+        return order.direct
+    # Each rank's batches take from all blocks: ranks that map them share what each of them would read.
+    return False if ranks.distributed or ranks.lane[1] > 1 else None
 
 
 def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:

@@ -11,7 +11,8 @@ use crate::borrow::borrow;
 use crate::counters::Counters;
 use crate::gather::gather;
 use crate::store::{Held, OpenShard};
-use crate::{BatchError, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Selection, Store};
+use crate::windows::{Claims, Windows};
+use crate::{BatchError, FixedPlan, Forms, Order, PackedEpoch, RaggedBatch, RaggedPlan, Selection, Store};
 
 /// Which records a batch holds, in which order.
 #[derive(Debug, Clone)]
@@ -102,6 +103,17 @@ impl Deref for Memory {
     }
 }
 
+/// What of a store was read past the page cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectStats {
+    /// Bytes read from the shards' files.
+    pub bytes: u64,
+    /// Bytes of memory that windows take, with those that wait for the next window.
+    pub held_bytes: u64,
+    /// Why some bytes come through the page cache; `None` while none does.
+    pub reason: Option<String>,
+}
+
 /// Assembles batches of one store in buffers of one pool.
 #[derive(Debug, Clone)]
 pub struct Assembler {
@@ -110,6 +122,7 @@ pub struct Assembler {
     selection: Option<Arc<Selection>>,
     pool: BufferPool,
     counters: Arc<Counters>,
+    windows: Option<Arc<Windows>>,
 }
 
 impl Assembler {
@@ -122,7 +135,29 @@ impl Assembler {
     /// Make an assembler of columns in these forms.
     pub fn with_forms(store: Arc<Store>, forms: Forms, max_idle_bytes: usize) -> Self {
         let pool = BufferPool::new(Alignment::PAGE, max_idle_bytes);
-        Self { store, forms: Arc::new(forms), selection: None, pool, counters: Arc::default() }
+        Self { store, forms: Arc::new(forms), selection: None, pool, counters: Arc::default(), windows: None }
+    }
+
+    /// Read the blocks of an order by blocks past the page cache, window by window and ahead, instead of mapping them.
+    ///
+    /// Everything else stays as it is: the records, what becomes of them, and batches of other orders.
+    ///
+    /// # Args
+    /// - `most_bytes`: bound on what two windows may take; above it, blocks are mapped. `None` sets no bound.
+    #[must_use]
+    pub fn reading_directly(self, most_bytes: Option<u64>) -> Self {
+        let windows = Windows::new(Arc::clone(&self.store), most_bytes);
+        Self { windows: Some(Arc::new(windows)), ..self }
+    }
+
+    /// What was read directly so far; `None` where shards are mapped.
+    pub fn direct_stats(&self) -> Option<DirectStats> {
+        let reading = self.windows.as_ref()?.reading();
+        Some(DirectStats {
+            bytes: reading.bytes(),
+            held_bytes: reading.held_bytes(),
+            reason: reading.reason().map(str::to_owned),
+        })
     }
 
     /// Serve only these records of the store, numbered by their places in the selection.
@@ -139,6 +174,14 @@ impl Assembler {
     /// Whether it has no record to serve.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub(crate) fn windows(&self) -> Option<&Arc<Windows>> {
+        self.windows.as_ref()
+    }
+
+    pub(crate) fn is_selecting(&self) -> bool {
+        self.selection.is_some()
     }
 
     /// The store that it reads.
@@ -176,14 +219,28 @@ impl Assembler {
     /// # Errors
     /// A record out of range, or a shard that can't be read or isn't what the catalog says.
     pub fn assemble(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
+        self.assemble_claimed(rows, self.claim(rows).as_ref())
+    }
+
+    /// As [`assemble`](Self::assemble), with what was claimed for the batch when it was asked for.
+    pub(crate) fn assemble_claimed(
+        &self,
+        rows: &Rows,
+        claims: Option<&Claims>,
+    ) -> Result<BatchBuffers, BatchError> {
         let started = Instant::now();
-        let batch = self.put_together(rows)?;
+        let batch = self.put_together(rows, claims)?;
         self.counters.assembled(started.elapsed());
         Ok(batch)
     }
 
-    fn put_together(&self, rows: &Rows) -> Result<BatchBuffers, BatchError> {
+    fn put_together(&self, rows: &Rows, claims: Option<&Claims>) -> Result<BatchBuffers, BatchError> {
         let len = rows.len();
+        if let (Some(claims), Rows::Ordered { order, start, len }) = (claims, rows)
+            && let Some(blocks) = order.by_blocks()
+        {
+            return self.assemble_windowed((order, blocks), *start, *len, claims);
+        }
         if let Rows::Packed { epoch, start, len } = rows {
             let columns = epoch.assemble(self, *start, *len)?;
             return Ok(BatchBuffers { rows: *len, columns, ragged: Vec::new() });
@@ -205,11 +262,7 @@ impl Assembler {
         {
             return Ok(columns);
         }
-        let buffers = plans.iter().map(|plan| {
-            let bytes = plan.row_bytes.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
-            Ok(self.pool.take(bytes)?)
-        });
-        let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
+        let mut columns = self.take_columns(len)?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
         let mut records = Vec::new();
         gather(len, plans, &mut targets, |range, places| {
@@ -218,6 +271,15 @@ impl Assembler {
             held.places(&records, places)
         })?;
         Ok(columns.into_iter().map(Memory::Own).collect())
+    }
+
+    /// Take a buffer for so many rows of each column of equal rows.
+    pub(crate) fn take_columns(&self, len: usize) -> Result<Vec<PooledBuf>, BatchError> {
+        let take = |plan: &FixedPlan| {
+            let bytes = plan.row_bytes.checked_mul(len).ok_or(BatchError::TooLarge { what: "a batch" })?;
+            Ok(self.pool.take(bytes)?)
+        };
+        self.forms.fixed.iter().map(take).collect()
     }
 
     fn borrowed(&self, rows: &Rows, held: &Held<'_>) -> Result<Option<Vec<Memory>>, BatchError> {
@@ -235,7 +297,7 @@ impl Assembler {
     }
 
     /// Find shard and row of some of a batch's records.
-    fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
+    pub(crate) fn locate(&self, rows: &Rows, range: Range<usize>) -> Result<Vec<(usize, usize)>, BatchError> {
         let mut records = Vec::with_capacity(range.len());
         self.fill(rows, range, &mut records)?;
         records.into_iter().map(|record| self.checked(record)).collect()

@@ -116,14 +116,53 @@ impl BlockOrder {
     /// The blocks that `positions` take records from, as ranges of records, in the order in which they are needed.
     pub(crate) fn ranges(&self, positions: Range<u64>) -> Vec<Range<u64>> {
         let mut found = Vec::new();
-        self.by_window(positions, |window, _| {
-            let slots = window.first..(window.first + self.window).min(self.blocks.len());
-            found.extend(slots.map(|slot| {
-                let first = self.blocks.apply(slot) * self.block;
-                first..(first + self.block).min(self.n)
+        self.by_window(positions, |window, _| found.extend(self.blocks_of(&window)));
+        found
+    }
+
+    /// Windows of the epoch.
+    pub(crate) fn windows(&self) -> u64 {
+        self.blocks.len().div_ceil(self.window)
+    }
+
+    /// Records of a window, but for the one that has fewer.
+    pub(crate) fn window_records(&self) -> u64 {
+        self.windows.each
+    }
+
+    /// The blocks of a window, as ranges of records, in the order of their slots.
+    pub(crate) fn window(&self, number: u64) -> Vec<Range<u64>> {
+        self.blocks_of(&self.open(number))
+    }
+
+    /// Append where the records at `positions` stand: window, slot of the block in it, and row in the block.
+    pub(crate) fn places(&self, positions: Range<u64>, found: &mut Vec<(u64, u64, u64)>) {
+        let mut mixed = Vec::new();
+        self.by_window(positions, |window, places| {
+            mixed.clear();
+            window.mixed.extend(places, &mut mixed);
+            found.extend(mixed.iter().map(|&place| {
+                let (slot, row) = window.slots.find(place);
+                (window.first / self.window, slot, row)
             }));
         });
-        found
+    }
+
+    /// The windows that `positions` take records from.
+    pub(crate) fn windows_of(&self, positions: Range<u64>) -> Range<u64> {
+        if positions.is_empty() {
+            return 0..0;
+        }
+        self.windows.find(positions.start).0..self.windows.find(positions.end - 1).0 + 1
+    }
+
+    fn blocks_of(&self, window: &Window) -> Vec<Range<u64>> {
+        let slots = window.first..(window.first + self.window).min(self.blocks.len());
+        let block = |slot| {
+            let first = self.blocks.apply(slot) * self.block;
+            first..(first + self.block).min(self.n)
+        };
+        slots.map(block).collect()
     }
 
     fn by_window(&self, positions: Range<u64>, mut each: impl FnMut(Window, Range<u64>)) {
@@ -202,6 +241,14 @@ mod tests {
             let positions = start.min(n)..(start + len).min(n);
             let ranges = order.ranges(positions.clone());
             prop_assert!(positions.clone().all(|at| ranges.iter().any(|range| range.contains(&order.record(at)))));
+            let mut places = Vec::new();
+            order.places(positions.clone(), &mut places);
+            for (at, (window, slot, row)) in positions.clone().zip(places) {
+                prop_assert!(order.windows_of(positions.clone()).contains(&window) && window < order.windows());
+                let block = order.window(window)[slot as usize].clone();
+                prop_assert_eq!(block.start + row, order.record(at));
+                prop_assert!(block.contains(&order.record(at)));
+            }
             let blocks = positions.end.saturating_sub(positions.start).div_ceil(block.min(n)) + 2 * window;
             prop_assert!(ranges.len() as u64 <= blocks);
             prop_assert!(ranges.iter().all(|range| range.end - range.start == block.min(n) || range.end == n));

@@ -1,6 +1,7 @@
 //! What can go wrong between an index and a batch.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nexa_io::IoError;
 use nexa_records::RecordError;
@@ -91,6 +92,9 @@ pub enum BatchError {
         /// What is too large.
         what: &'static str,
     },
+    /// What several batches need could not be read.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// The thread that assembled the batch panicked.
     #[error("assembling a batch failed inside the library: {detail}; please report it")]
     Panicked {

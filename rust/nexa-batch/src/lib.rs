@@ -8,6 +8,8 @@
 //! - [`Store`]: record → bytes, columns over lazily opened shards;
 //! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`];
 //!   [`Form`] says what a column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
+//! - windows: the blocks of an order by blocks, read past the page cache ahead of the batches that need them
+//!   ([`Assembler::reading_directly`]).
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
@@ -16,6 +18,7 @@ mod blocks;
 mod borrow;
 mod convert;
 mod counters;
+mod crew;
 mod error;
 mod form;
 mod gather;
@@ -28,13 +31,17 @@ mod pack;
 mod packed;
 mod permutation;
 mod ragged;
+mod reading;
 mod selection;
 mod shares;
 mod specs;
 mod store;
 mod ticket;
+mod window;
+mod windowed;
+mod windows;
 
-pub use assembler::{Assembler, BatchBuffers, Memory, Rows};
+pub use assembler::{Assembler, BatchBuffers, DirectStats, Memory, Rows};
 pub use convert::{Conversion, Target};
 pub use counters::{Counters, Stats};
 pub use error::BatchError;

@@ -101,6 +101,14 @@ impl Order {
         }
     }
 
+    /// The order by blocks that it is, if it is one.
+    pub(crate) fn by_blocks(&self) -> Option<&BlockOrder> {
+        match &self.kind {
+            Kind::Blocks(order) => Some(order),
+            _ => None,
+        }
+    }
+
     /// Record at position `position`, which must be below [`len`](Self::len).
     #[inline]
     pub fn record(&self, position: u64) -> u64 {

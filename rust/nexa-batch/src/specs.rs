@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use nexa_records::{ColumnSpec, RaggedSpec, Shard, column_spec, ragged_spec};
+use arrow_schema::Schema;
+use nexa_records::{ColumnSpec, RaggedSpec, column_index, column_spec, ragged_spec};
 
 use crate::BatchError;
 
@@ -15,14 +16,13 @@ pub(crate) struct Specs {
 
 impl Specs {
     /// Read them from a shard's schema.
-    pub(crate) fn of(shard: &Shard, columns: &[String]) -> Result<Self, BatchError> {
-        let schema = shard.schema();
+    pub(crate) fn of(schema: &Schema, columns: &[String], path: &Path) -> Result<Self, BatchError> {
         let mut specs = Self::default();
         for name in columns {
-            let field = schema.field(shard.column_index(name)?);
-            match ragged_spec(field, shard.path())? {
+            let field = schema.field(column_index(schema, name, path)?);
+            match ragged_spec(field, path)? {
                 Some(spec) => specs.ragged.push(spec),
-                None => specs.fixed.push(column_spec(field, shard.path())?),
+                None => specs.fixed.push(column_spec(field, path)?),
             }
         }
         Ok(specs)

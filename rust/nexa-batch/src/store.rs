@@ -43,6 +43,10 @@ pub struct Store {
     access: Access,
     /// Whether shards are mapped with large pages: all of them fit into memory.
     huge: bool,
+    /// Whether all of them are more than memory holds.
+    beyond_memory: bool,
+    /// Bytes of a record on the disk, of all columns, as the first shard tells.
+    record_bytes: u64,
 }
 
 /// The shards that are open.
@@ -103,6 +107,9 @@ impl Held<'_> {
         Ok(())
     }
 }
+
+/// The columns of a chunk: those of equal rows, and those of lists, text and bytes.
+pub(crate) type Chunk<'a> = (&'a Vec<FixedColumn>, &'a Vec<RaggedColumn>);
 
 /// A shard's columns in memory: `chunks[chunk][column]`, and the same of lists, text and bytes.
 #[derive(Debug)]
@@ -187,15 +194,29 @@ impl Store {
         starts.push(total);
         let uniform = uniform(&shards);
         let specs = match shards.first() {
-            Some(first) => Specs::of(&Shard::open(&first.path)?, columns)?,
+            Some(first) => Specs::of(&Shard::open(&first.path)?.schema(), columns, &first.path)?,
             None => Specs::default(),
         };
         let open = match NonZero::new(most_open) {
             Some(bound) if shards.len() > most_open => Opened::Recent(Mutex::new(LruCache::new(bound))),
             _ => Opened::Kept(shards.iter().map(|_| OnceLock::new()).collect()),
         };
-        let huge = fits_memory(&shards, total);
-        Ok(Self { shards, open, starts, uniform, specs, access: Access::Shared, huge })
+        let record_bytes = estimated_bytes(&shards);
+        let (bytes, left) = (record_bytes.saturating_mul(total), nexa_io::available_memory());
+        // Without a figure they are neither sure to fit nor sure not to.
+        let huge = left.is_some_and(|left| bytes <= left / 2);
+        let beyond_memory = left.is_some_and(|left| bytes > left);
+        Ok(Self {
+            shards,
+            open,
+            starts,
+            uniform,
+            specs,
+            access: Access::Shared,
+            huge,
+            beyond_memory,
+            record_bytes,
+        })
     }
 
     /// Records in the split.
@@ -216,6 +237,37 @@ impl Store {
     /// The same of each column of lists, text or bytes.
     pub fn ragged(&self) -> &[RaggedSpec] {
         &self.specs.ragged
+    }
+
+    /// Whether its shards were more than the memory that was left when it was opened.
+    pub fn is_beyond_memory(&self) -> bool {
+        self.beyond_memory
+    }
+
+    /// Bytes of a record on the disk, with columns that aren't loaded, as the first shard tells.
+    pub(crate) fn record_bytes(&self) -> u64 {
+        self.record_bytes
+    }
+
+    /// The shards that have records.
+    pub(crate) fn shards(&self) -> &[ShardSpec] {
+        &self.shards
+    }
+
+    /// What every shard's columns look like.
+    pub(crate) fn specs(&self) -> &Specs {
+        &self.specs
+    }
+
+    /// Cut a range of records by shards: number of the shard, and rows in it.
+    pub(crate) fn cut(&self, records: Range<u64>) -> Vec<(usize, Range<u64>)> {
+        let first = self.starts.partition_point(|&start| start <= records.start).saturating_sub(1);
+        let shards = self.starts.windows(2).enumerate().skip(first);
+        let cut = shards.map_while(|(shard, bounds)| {
+            let (start, end) = (records.start.max(bounds[0]), records.end.min(bounds[1]));
+            (start < end).then(|| (shard, start - bounds[0]..end - bounds[0]))
+        });
+        cut.collect()
     }
 
     /// Whether columns lie in memory that only this process sees.
@@ -300,13 +352,13 @@ impl Store {
     }
 }
 
-/// Say whether all shards take at most half of the memory that is left, as the first one's size tells.
-fn fits_memory(shards: &[ShardSpec], records: u64) -> bool {
-    let all = shards.first().and_then(|first| {
+/// Bytes of a record on the disk, as the first shard's size tells; at least 1.
+fn estimated_bytes(shards: &[ShardSpec]) -> u64 {
+    let each = shards.first().and_then(|first| {
         let bytes = std::fs::metadata(&first.path).ok()?.len();
-        (bytes / first.records.max(1)).max(1).checked_mul(records)
+        Some(bytes / first.records.max(1))
     });
-    all.zip(nexa_io::available_memory()).is_some_and(|(all, left)| all <= left / 2)
+    each.unwrap_or(0).max(1)
 }
 
 fn uniform(shards: &[ShardSpec]) -> Option<Divisor> {
@@ -327,7 +379,7 @@ impl OpenShard {
             .into());
         }
         let names = specs.names();
-        specs.check(&Specs::of(&shard, &names)?, &spec.path)?;
+        specs.check(&Specs::of(&shard.schema(), &names, &spec.path)?, &spec.path)?;
         let indices = names.iter().map(|name| shard.column_index(name)).collect::<Result<Vec<_>, _>>()?;
         let addresses = shard.addresses();
         let mut open = Self { starts: vec![0], chunks: Vec::new(), ragged: Vec::new(), addresses };
@@ -345,6 +397,18 @@ impl OpenShard {
             open.ragged.push(ragged.collect::<Result<_, _>>()?);
         }
         Ok(open)
+    }
+
+    /// The columns of some rows, chunk by chunk, with the first row and the number of rows in each.
+    pub(crate) fn pieces(&self, rows: Range<u64>) -> impl Iterator<Item = (Chunk<'_>, Range<usize>)> {
+        self.starts.windows(2).zip(self.chunks.iter().zip(&self.ragged)).filter_map(
+            move |(bounds, columns)| {
+                let within =
+                    |row: u64| (usize::try_from(row).unwrap_or(usize::MAX)).clamp(bounds[0], bounds[1]);
+                let (start, end) = (within(rows.start), within(rows.end));
+                (start < end).then(|| (columns, start - bounds[0]..end - bounds[0]))
+            },
+        )
     }
 
     /// Addresses of the file's bytes.

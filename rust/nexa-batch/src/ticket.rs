@@ -37,15 +37,19 @@ impl Ticket {
         let ticket =
             Self { assembler: assembler.clone(), rows: rows.clone(), shared, process: std::process::id() };
         let (work, weak) = (assembler.clone(), Arc::downgrade(&ticket.shared));
+        // Now, and not when its turn comes: what it needs begins to be read, and stays until it is assembled.
+        let claims = assembler.claim(&rows);
         let submitted = Instant::now();
         nexa_io::threads::pool()?.spawn(move || {
             let _inside = nexa_io::forks::enter();
+            // Windows and buffers are let go inside too.
+            let (work, claims) = (work, claims);
             // Nobody waits any more: the consumer stopped early.
             if weak.strong_count() == 0 {
                 return;
             }
             work.counters().begun(submitted.elapsed());
-            let outcome = catch_unwind(AssertUnwindSafe(|| work.assemble(&rows)))
+            let outcome = catch_unwind(AssertUnwindSafe(|| work.assemble_claimed(&rows, claims.as_ref())))
                 .unwrap_or_else(|panic| Err(BatchError::Panicked { detail: panic_text(&*panic) }));
             if let Some(shared) = weak.upgrade() {
                 shared.claim.ready();
@@ -91,7 +95,7 @@ impl Ticket {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }

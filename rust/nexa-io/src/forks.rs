@@ -33,9 +33,17 @@ pub struct Inside(());
 /// It must not be nested: the inner one would wait for a fork that waits for the outer one.
 #[must_use]
 pub fn enter() -> Inside {
+    enter_for(|| false)
+}
+
+/// Begin work that somebody who is inside may be waiting for: then it begins at once, else as [`enter`] does.
+///
+/// A fork waits for the one who waits, and so for this work too: without a way in, all three would wait for each other.
+#[must_use]
+pub fn enter_for(awaited: impl Fn() -> bool) -> Inside {
     loop {
         INSIDE.fetch_add(1, SeqCst);
-        if CLOSED.load(SeqCst) == 0 {
+        if CLOSED.load(SeqCst) == 0 || awaited() {
             return Inside(());
         }
         INSIDE.fetch_sub(1, SeqCst);
@@ -105,5 +113,20 @@ mod tests {
         });
         assert_eq!(seen, vec![0; 200]);
         drop(enter());
+    }
+
+    #[test]
+    fn what_somebody_inside_waits_for_begins_while_a_fork_is_waiting() {
+        let waiting = enter();
+        let forking = thread::spawn(|| {
+            close();
+            open();
+        });
+        while CLOSED.load(SeqCst) == 0 {
+            thread::yield_now();
+        }
+        drop(enter_for(|| true));
+        drop(waiting);
+        forking.join().unwrap();
     }
 }

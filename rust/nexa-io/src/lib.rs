@@ -10,6 +10,7 @@
 //! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
 //! - [`available_memory`]: how much this process may still take.
 //! - [`FilePieces`]: a file read piece by piece into the caller's memory.
+//! - [`DirectFile`]: a file read in large pieces past the page cache.
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`forks`]: a fork waits until no thread of ours is in the middle of something.
 //! - [`threads`]: the one pool of compute threads of this process.
@@ -23,6 +24,7 @@ pub mod control;
 pub mod copy;
 pub mod digest;
 mod digest_file;
+pub mod direct;
 pub mod error;
 pub mod forks;
 pub mod mapped;
@@ -46,6 +48,7 @@ pub use copy::{
 };
 pub use digest::{Algorithm, Digest, Hasher};
 pub use digest_file::digest_file;
+pub use direct::{DirectFile, DirectPiece};
 pub use error::IoError;
 pub use mapped::{Access, ShardBytes};
 pub use memory::available_memory;

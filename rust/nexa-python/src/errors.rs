@@ -31,6 +31,12 @@ impl From<Infallible> for Raised {
 
 impl From<IoError> for Raised {
     fn from(error: IoError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&IoError> for Raised {
+    fn from(error: &IoError) -> Self {
         let text = error.to_string();
         let errno = error.errno();
         Self(match error {
@@ -78,6 +84,12 @@ fn with_errno(error: PyErr, errno: Option<i32>) -> PyErr {
 
 impl From<RecordError> for Raised {
     fn from(error: RecordError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&RecordError> for Raised {
+    fn from(error: &RecordError) -> Self {
         Self(match error {
             RecordError::Io { source, .. } => return source.into(),
             RecordError::NotArrow { .. }
@@ -111,10 +123,18 @@ impl From<UriProblem> for Raised {
 
 impl From<BatchError> for Raised {
     fn from(error: BatchError) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// Several batches may fail for one reason, which each of them raises.
+impl From<&BatchError> for Raised {
+    fn from(error: &BatchError) -> Self {
         let text = error.to_string();
         Self(match error {
             BatchError::Shard(shard) => return shard.into(),
             BatchError::Machine(machine) => return machine.into(),
+            BatchError::Shared(shared) => return Self::from(&**shared),
             BatchError::OutOfRange { .. } => PyIndexError::new_err(text),
             BatchError::Mixture { .. } => PyValueError::new_err(text),
             BatchError::Disagreement { .. } | BatchError::NotClasses { .. } | BatchError::TooLong { .. } => {

@@ -29,11 +29,12 @@ impl Assembler {
     /// `shards` are (path, records) in order, of which only the first is read now; `selection` are those that are served.
     ///
     /// `convert` has (type, scale, shift) of columns that change on the way, `pad` (widths, value, truncate) of lists
-    /// that become of one width. With `borrow`, records that lie together are handed out where they lie.
+    /// that become of one width. With `borrow`, records that lie together are handed out where they lie. With `direct`,
+    /// the blocks of an order by blocks are read past the page cache; None: if the shards are more than memory holds.
     #[new]
     #[pyo3(signature = (
-        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false, selection = None,
-        max_idle_bytes = 268_435_456
+        shards, columns, *, convert = HashMap::new(), pad = HashMap::new(), borrow = false, direct = Some(false),
+        selection = None, max_idle_bytes = 268_435_456
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn new(
@@ -43,6 +44,7 @@ impl Assembler {
         convert: HashMap<String, (String, f64, f64)>,
         pad: HashMap<String, (Vec<usize>, f64, bool)>,
         borrow: bool,
+        direct: Option<bool>,
         selection: Option<&Selection>,
         max_idle_bytes: usize,
     ) -> PyResult<Self> {
@@ -54,6 +56,14 @@ impl Assembler {
             let forms = Forms::new(&store, &wanted)?;
             Ok::<_, BatchError>(nexa_batch::Assembler::with_forms(Arc::new(store), forms, max_idle_bytes))
         })?;
+        let inner = match direct {
+            Some(true) => inner.reading_directly(None),
+            // Batches, the training loop and the rest of the process want the other half.
+            None if inner.store().is_beyond_memory() => {
+                inner.reading_directly(nexa_io::available_memory().map(|left| left / 2))
+            }
+            _ => inner,
+        };
         Ok(Self {
             inner: match selection {
                 Some(selection) => inner.selecting(Arc::clone(&selection.inner)),
@@ -114,6 +124,13 @@ impl Assembler {
         found.set_item("ready_s", stats.ready.as_secs_f64())?;
         found.set_item("seconds", stats.span.as_secs_f64())?;
         found.set_item("ahead", stats.ahead)?;
+        let direct = self.inner.direct_stats();
+        let used = direct.as_ref().is_some_and(|direct| direct.bytes > 0);
+        let direct = direct.unwrap_or_default();
+        found.set_item("source", if used { "direct" } else { "mapped" })?;
+        found.set_item("source_reason", direct.reason)?;
+        found.set_item("direct_bytes", direct.bytes)?;
+        found.set_item("window_bytes", direct.held_bytes)?;
         Ok(found)
     }
 

@@ -163,6 +163,11 @@ fn unpack(data: &ArrayData, first: usize, len: usize) -> Result<Buffer, Fault> {
     if first.checked_add(len).is_none_or(|end| end.div_ceil(8) > bits.len()) {
         return Err(Fault::Short);
     }
-    let bits = BooleanBuffer::new(bits.clone(), first, len);
-    Ok(Buffer::from_vec(bits.iter().map(u8::from).collect::<Vec<u8>>()))
+    Ok(unpacked(bits.clone(), first, len))
+}
+
+/// Give a byte for each of `len` bits from the first on, which the buffer holds.
+pub(crate) fn unpacked(bits: Buffer, first: usize, len: usize) -> Buffer {
+    let bits = BooleanBuffer::new(bits, first, len);
+    Buffer::from_vec(bits.iter().map(u8::from).collect::<Vec<u8>>())
 }

@@ -1,5 +1,7 @@
 //! A message's own claims (counts, buffer positions, decompressed sizes), checked before anything follows them.
 
+use std::ops::Range;
+
 use arrow_ipc::{Message, RecordBatch};
 
 use crate::ipc_layout::{check_version, verifier};
@@ -29,26 +31,11 @@ pub(crate) fn parse(metadata: &[u8]) -> Result<Message<'_>, String> {
 
 /// Check a batch's claims against its body.
 pub(crate) fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), String> {
-    rows(batch)?;
-    for node in batch.nodes().iter().flatten() {
-        let (length, nulls) = (node.length(), node.null_count());
-        if !(0..=MAX_ENTRIES).contains(&length) || !(0..=length).contains(&nulls) {
-            return Err(format!("an array claims {length} entries, {nulls} of them null"));
-        }
-    }
+    let buffers = buffers(batch, body.len())?;
     let compressed = batch.compression().is_some();
-    let mut free_bytes = body.len();
     let mut unpacked_bytes = 0u64;
-    for buffer in batch.buffers().iter().flatten() {
-        let (offset, length) = (buffer.offset(), buffer.length());
-        let bytes = slice(body, offset, length).ok_or_else(|| {
-            format!("a buffer claims {length} bytes at {offset} in a body of {} bytes", body.len())
-        })?;
-        // Buffers that overlap could each be copied for alignment: a small file would unfold to any size.
-        free_bytes = free_bytes.checked_sub(bytes.len()).ok_or("its buffers overlap")?;
-        if compressed {
-            unpacked_bytes = unpacked_bytes.saturating_add(unpacked(bytes)?);
-        }
+    for range in buffers.into_iter().filter(|_| compressed) {
+        unpacked_bytes = unpacked_bytes.saturating_add(unpacked(&body[range])?);
     }
     if unpacked_bytes > MAX_UNPACKED_BYTES {
         return Err(format!(
@@ -57,6 +44,28 @@ pub(crate) fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), String> 
         ));
     }
     Ok(())
+}
+
+/// Give where a batch's buffers lie in a body of so many bytes, and check what it claims of its arrays.
+pub(crate) fn buffers(batch: &RecordBatch<'_>, body_bytes: usize) -> Result<Vec<Range<usize>>, String> {
+    rows(batch)?;
+    for node in batch.nodes().iter().flatten() {
+        let (length, nulls) = (node.length(), node.null_count());
+        if !(0..=MAX_ENTRIES).contains(&length) || !(0..=length).contains(&nulls) {
+            return Err(format!("an array claims {length} entries, {nulls} of them null"));
+        }
+    }
+    let mut free_bytes = body_bytes;
+    let range = |buffer: &arrow_ipc::Buffer| {
+        let (offset, length) = (buffer.offset(), buffer.length());
+        let range = within(body_bytes, offset, length).ok_or_else(|| {
+            format!("a buffer claims {length} bytes at {offset} in a body of {body_bytes} bytes")
+        })?;
+        // Buffers that overlap could each be copied for alignment: a small file would unfold to any size.
+        free_bytes = free_bytes.checked_sub(range.len()).ok_or("its buffers overlap")?;
+        Ok(range)
+    };
+    batch.buffers().iter().flatten().map(range).collect()
 }
 
 /// Give the rows that a batch claims.
@@ -68,10 +77,10 @@ pub(crate) fn rows(batch: &RecordBatch<'_>) -> Result<u64, String> {
     u64::try_from(rows).map_err(|_| format!("it claims {rows} rows"))
 }
 
-fn slice(body: &[u8], offset: i64, length: i64) -> Option<&[u8]> {
+fn within(body_bytes: usize, offset: i64, length: i64) -> Option<Range<usize>> {
     let start = usize::try_from(offset).ok()?;
-    let length = usize::try_from(length).ok()?;
-    body.get(start..start.checked_add(length)?)
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (end <= body_bytes).then_some(start..end)
 }
 
 /// Give the bytes that a compressed buffer claims to unpack to; 0 where it needs no memory of its own.

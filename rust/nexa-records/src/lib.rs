@@ -4,7 +4,8 @@
 //! rows: [`Shard`] opens a file and gives its record batches without copying them
 //! ([`Summary`]: its schema and row count, without opening all of it), [`column_spec`] says
 //! from the schema alone what a column's rows look like, and [`fixed_column`] gives the bytes of one column of
-//! one batch. For lists, text and bytes, [`ragged_spec`] and [`ragged_column`] do the same.
+//! one batch. For lists, text and bytes, [`ragged_spec`] and [`ragged_column`] do the same. [`PlainShard`] says where in
+//! the file some rows lie, for who reads them rather than map the file.
 //!
 //! # Why this shape
 //!
@@ -26,6 +27,8 @@ mod error;
 mod guard;
 mod ipc_layout;
 mod ipc_message;
+mod plain;
+mod plain_layout;
 mod ragged;
 mod schema;
 mod shard;
@@ -34,14 +37,16 @@ mod spec;
 mod summary;
 mod write;
 
+pub use arrow_buffer::Buffer;
 pub use nexa_io::Access;
 
 pub use column::{FixedColumn, fixed_column};
 pub use element::{Element, UnknownElement};
 pub use error::RecordError;
+pub use plain::{PlainRows, PlainShard, bytes_of};
 pub use ragged::{RaggedColumn, RaggedKind, RaggedSpec, ragged_column, ragged_spec};
 pub use schema::check_schema;
-pub use shard::Shard;
+pub use shard::{Shard, column_index};
 pub use spec::{ColumnSpec, column_spec};
 pub use summary::Summary;
 pub use write::{WriteColumn, write_shard};

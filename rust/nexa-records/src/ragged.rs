@@ -131,6 +131,60 @@ impl RaggedColumn {
     }
 }
 
+/// Take rows of lists, text or bytes from what of a file's buffers belongs to them.
+///
+/// # Args
+///
+/// - `width`: bytes of an offset, 4 or 8.
+/// - `offsets`: one more than there are rows.
+/// - `values`: the items from the first row's first to the last row's last, a byte each where they are booleans.
+///
+/// # Errors
+///
+/// What is wrong with the offsets or the text, in words.
+pub(crate) fn ragged_rows(
+    spec: &RaggedSpec,
+    width: usize,
+    offsets: Buffer,
+    values: Buffer,
+) -> Result<RaggedColumn, String> {
+    // Foreign files may have buffers that aren't aligned to their type.
+    let offsets = if offsets.as_ptr().addr().is_multiple_of(width) {
+        offsets
+    } else {
+        Buffer::from(offsets.as_slice())
+    };
+    let rows = (offsets.len() / width).saturating_sub(1);
+    let runs = if width == 4 {
+        let offsets = ScalarBuffer::new(offsets, 0, rows + 1);
+        check_rows(spec, &offsets, &values)?;
+        Runs::Short(offsets, values)
+    } else {
+        let offsets = ScalarBuffer::new(offsets, 0, rows + 1);
+        check_rows(spec, &offsets, &values)?;
+        Runs::Long(offsets, values)
+    };
+    Ok(RaggedColumn { rows, item_bytes: spec.item_bytes, runs })
+}
+
+fn check_rows<O: OffsetSizeTrait>(spec: &RaggedSpec, offsets: &[O], values: &[u8]) -> Result<(), String> {
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    if first < O::zero() || !offsets.is_sorted() {
+        return Err(format!("column {:?} has offsets that don't increase", spec.name));
+    }
+    if (last - first).as_usize().checked_mul(spec.item_bytes) != Some(values.len()) {
+        return Err(format!("column {:?} has rows beyond its values", spec.name));
+    }
+    if spec.kind == RaggedKind::Text {
+        let text = std::str::from_utf8(values)
+            .map_err(|error| format!("column {:?} isn't UTF-8 ({error})", spec.name))?;
+        if !offsets.iter().all(|offset| text.is_char_boundary((*offset - first).as_usize())) {
+            return Err(format!("column {:?} has rows that begin inside of a character", spec.name));
+        }
+    }
+    Ok(())
+}
+
 /// Items of a row, counted from the first row's first.
 #[inline]
 fn span<O: OffsetSizeTrait>(offsets: &[O], row: usize) -> Range<usize> {

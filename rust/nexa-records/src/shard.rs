@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::MessageHeader;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
-use arrow_schema::{DataType, Metadata, SchemaRef};
+use arrow_schema::{DataType, Metadata, Schema, SchemaRef};
 use bytes::Bytes;
 use nexa_io::{Access, ShardBytes};
 
@@ -149,14 +149,7 @@ impl Shard {
     ///
     /// [`RecordError::MissingColumn`] where there is none, [`RecordError::Corrupt`] where there are several.
     pub fn column_index(&self, name: &str) -> Result<usize, RecordError> {
-        let mut found = self.schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
-        match (found.next(), found.next()) {
-            (Some((index, _)), None) => Ok(index),
-            (Some(_), Some(_)) => {
-                Err(corrupt(&self.path, None, format!("it has more than one column {name:?}")))
-            }
-            (None, _) => Err(self.missing_column(name.to_owned())),
-        }
+        column_index(&self.schema, name, &self.path)
     }
 
     /// Read one record batch with all its columns.
@@ -251,9 +244,27 @@ impl Shard {
     }
 
     fn missing_column(&self, column: String) -> RecordError {
-        let known = self.schema.fields().iter().map(|field| field.name().clone()).collect();
-        RecordError::MissingColumn { path: self.path.clone(), column, known }
+        missing_column(&self.schema, column, &self.path)
     }
+}
+
+/// Give a column's index in the schema of the shard at `path` by its name.
+///
+/// # Errors
+///
+/// [`RecordError::MissingColumn`] where there is none, [`RecordError::Corrupt`] where there are several.
+pub fn column_index(schema: &Schema, name: &str, path: &Path) -> Result<usize, RecordError> {
+    let mut found = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
+    match (found.next(), found.next()) {
+        (Some((index, _)), None) => Ok(index),
+        (Some(_), Some(_)) => Err(corrupt(path, None, format!("it has more than one column {name:?}"))),
+        (None, _) => Err(missing_column(schema, name.to_owned(), path)),
+    }
+}
+
+fn missing_column(schema: &Schema, column: String, path: &Path) -> RecordError {
+    let known = schema.fields().iter().map(|field| field.name().clone()).collect();
+    RecordError::MissingColumn { path: path.to_owned(), column, known }
 }
 
 /// `Bytes` wants its owner to be `AsRef<[u8]>`.
@@ -296,7 +307,7 @@ fn header_rows(metadata: &[u8]) -> Result<u64, String> {
     ipc_message::rows(&batch)
 }
 
-fn not_a_batch(header: MessageHeader) -> String {
+pub(crate) fn not_a_batch(header: MessageHeader) -> String {
     format!(
         "its message is a {} where a record batch should be",
         header.variant_name().unwrap_or("nothing known")

@@ -36,6 +36,8 @@ def test_the_list_of_sources_is_a_whole_mixture() -> None:
     [
         ({"order": {"window": 4}}, "window want mode block"),
         ({"order": {"mode": "none", "block": 4}}, "block want mode block"),
+        ({"order": {"direct": True}}, "direct want mode block"),
+        ({"order": {"mode": "block", "direct": "always"}}, "order.direct"),
         ({"order": {"mode": "block", "balance": "classes"}}, "balance wants mode full"),
         ({"order": {"mode": "none", "balance": "classes"}}, "balance wants mode full"),
         ({"mixture": []}, "at least 1 item"),

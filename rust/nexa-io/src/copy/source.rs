@@ -51,6 +51,23 @@ pub struct SourceFacts {
     pub device: u64,
 }
 
+impl SourceFacts {
+    /// Compare what may show that a file's content has changed.
+    ///
+    /// # Errors
+    /// [`IoError::SourceChanged`].
+    pub(crate) fn check_same_content(&self, after: &Self, path: &Path) -> Result<(), IoError> {
+        let detail = if self.bytes != after.bytes {
+            format!("it had {} bytes, now {}", self.bytes, after.bytes)
+        } else if self.modified_ns != after.modified_ns {
+            format!("it was modified at {} ns, now at {} ns", self.modified_ns, after.modified_ns)
+        } else {
+            return Ok(());
+        };
+        Err(IoError::SourceChanged { path: path.to_owned(), detail })
+    }
+}
+
 /// An opened source of a copy.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -194,15 +211,8 @@ impl LocalSource {
     }
 
     fn check_unchanged(&self) -> Result<(), IoError> {
-        let (before, after) = (&self.facts, Facts::of(self.side.file(), self.side.path())?);
-        let detail = if before.bytes != after.bytes {
-            format!("it had {} bytes, now {}", before.bytes, after.bytes)
-        } else if before.modified_ns != after.modified_ns {
-            format!("it was modified at {} ns, now at {} ns", before.modified_ns, after.modified_ns)
-        } else {
-            return Ok(());
-        };
-        Err(IoError::SourceChanged { path: self.side.path().to_owned(), detail })
+        let after = Facts::of(self.side.file(), self.side.path())?;
+        self.facts.check_same_content(&after.into(), self.side.path())
     }
 }
 
