@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nexa_data import _core
@@ -99,11 +99,12 @@ class PackedDataset(ShardDataset):
     def _open(self) -> None:
         super()._open()
         self._epochs: dict[EpochOrder, _core.PackedEpoch] = {}
+        self.__dict__.pop("_packer", None)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        del state["_epochs"]
-        return state
+        return {
+            key: value for key, value in super().__getstate__().items() if key not in {"_epochs", "_packer"}
+        }
 
     @property
     def record_bytes(self) -> int:
@@ -116,19 +117,19 @@ class PackedDataset(ShardDataset):
 
     def epoch(self, order: EpochOrder) -> _core.PackedEpoch:
         """Return the rows of the epoch that has this order, of all records of the split."""
-        key = replace(order, records=len(self))
-        found = self._epochs.get(key)
+        found = self._epochs.get(order)
         if found is None:
-            found = self._epochs[key] = self._pack(key)
+            found = self._epochs[order] = self._packer.epoch(self.native(order))
             while len(self._epochs) > _KEPT_EPOCHS:
                 del self._epochs[next(iter(self._epochs))]
         return found
 
-    def _pack(self, order: EpochOrder) -> _core.PackedEpoch:
+    @cached_property
+    def _packer(self) -> _core.Packer:
+        """The sequences' lengths, read when an epoch is first asked for."""
         pack = self.pack
-        return _core.PackedEpoch(
+        return _core.Packer(
             self._assembler,
-            order.native(),
             length=pack.length,
             window=pack.lookahead,
             pad_id=pack.pad_id,

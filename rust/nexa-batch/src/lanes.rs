@@ -62,7 +62,7 @@ impl Lanes for Any {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use std::arch::x86_64::{_MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph};
+    use std::arch::x86_64::{__m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph};
     use std::mem::transmute;
 
     use super::{Lanes, Work};
@@ -108,14 +108,17 @@ pub(crate) mod x86 {
     #[target_feature(enable = "f16c")]
     fn halves(wide: [f32; 8]) -> [u16; 8] {
         // SAFETY: a vector of eight numbers and an array of them are the same bytes, and any bytes are such numbers.
-        unsafe { transmute(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(transmute(wide))) }
+        unsafe {
+            let narrow = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(transmute::<[f32; 8], __m256>(wide));
+            transmute::<__m128i, [u16; 8]>(narrow)
+        }
     }
 
     #[inline]
     #[target_feature(enable = "f16c")]
     fn singles(narrow: [u16; 8]) -> [f32; 8] {
         // SAFETY: as above.
-        unsafe { transmute(_mm256_cvtph_ps(transmute(narrow))) }
+        unsafe { transmute::<__m256, [f32; 8]>(_mm256_cvtph_ps(transmute::<[u16; 8], __m128i>(narrow))) }
     }
 }
 

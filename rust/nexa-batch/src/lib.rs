@@ -7,7 +7,7 @@
 //!   several sources, [`Selection`] lists the records that a filter kept;
 //! - [`Store`]: record → bytes, columns over lazily opened shards;
 //! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`];
-//!   [`Form`] says what a column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
+//!   [`Form`] says what a column becomes on the way, [`Packer`] packs sequences into rows of one length.
 //!
 //! It is not a place for formats (see `nexa-records`) nor for Python (see `nexa-python`).
 
@@ -22,11 +22,13 @@ mod form;
 mod gather;
 mod labels;
 mod lanes;
+mod lengths;
 mod mixed;
 mod mixture;
 mod order;
 mod pack;
 mod packed;
+mod packed_rows;
 mod permutation;
 mod ragged;
 mod selection;
@@ -45,7 +47,7 @@ pub use mixed::MIXTURE_WINDOW;
 pub use mixture::{Mixing, Mixture, Stop};
 pub use order::{ORDER_VERSION, Order};
 pub use pack::PACK_VERSION;
-pub use packed::{PackedEpoch, Packing};
+pub use packed::{PackedEpoch, Packer, Packing};
 pub use ragged::{Padding, RaggedBatch, RaggedPlan};
 pub use selection::Selection;
 pub use store::{ShardSpec, Store};
