@@ -60,10 +60,11 @@ class PackedDataset(ShardDataset):
     - `cu_seqlens` (documents + 1,), int32: where documents begin in the batch's B · L items, and at last their number. A
       row's padding is a document of its own, so that every item belongs to one.
 
-    `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
+    Rows that fill up a last batch (`tail: pad`) repeat others, have `pack.ignore_index` as labels, and a mask (B,) tells
+    them. `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
 
     Args:
-        folder: Folder of the artifact, or of any catalog of Arrow shards.
+        folder: Folder of the artifact, or of any catalog of Arrow shards; or the sources, if there are several.
         split: The split.
         pack: The packing, as `data.batch.pack`.
         finish: What is done to a batch then: a function of the whole batch.
@@ -107,8 +108,8 @@ class PackedDataset(ShardDataset):
         }
 
     @property
-    def record_bytes(self) -> int:
-        """Bytes of a row."""
+    def row_bytes(self) -> int:
+        """Bytes of a row over ids, labels and positions."""
         return 3 * self.pack.length * self._dtype.itemsize
 
     @property
@@ -149,7 +150,14 @@ class PackedDataset(ShardDataset):
         if not isinstance(index, PackedRequest):
             return super().__getitem__(index)
         batch = self._packed(index)
-        return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
+        if self.finish is None:
+            return batch
+        real = len(index)
+        if self.finish.masked:
+            real = max(0, min(real, self.epoch(index.order).rows - index.start))
+            # A row that stands in for none is no text to learn from, whoever forgets the mask.
+            batch["labels"][real:] = self.pack.ignore_index
+        return self.finish.batch(batch, len(index), real)
 
     def _packed(self, index: PackedRequest) -> dict[str, Tensor]:
         ticket, index.ticket = index.ticket, None
