@@ -100,12 +100,11 @@ class PackedDataset(ShardDataset):
     def _open(self) -> None:
         super()._open()
         self._epochs: dict[EpochOrder, _core.PackedEpoch] = {}
-        self.__dict__.pop("_packer", None)
+        self._last: tuple[EpochOrder, _core.PackedEpoch] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            key: value for key, value in super().__getstate__().items() if key not in {"_epochs", "_packer"}
-        }
+        native = {"_epochs", "_last", "_packer"}
+        return {key: value for key, value in super().__getstate__().items() if key not in native}
 
     @property
     def row_bytes(self) -> int:
@@ -118,11 +117,16 @@ class PackedDataset(ShardDataset):
 
     def epoch(self, order: EpochOrder) -> _core.PackedEpoch:
         """Return the rows of the epoch that has this order, of all records of the split."""
+        last = self._last
+        if last is not None and last[0] is order:
+            return last[1]
         found = self._epochs.get(order)
         if found is None:
             found = self._epochs[order] = self._packer.epoch(self.native(order))
             while len(self._epochs) > _KEPT_EPOCHS:
                 del self._epochs[next(iter(self._epochs))]
+        # All batches of an epoch come with one order: comparing it whole takes longer than asking for a batch.
+        self._last = order, found
         return found
 
     @cached_property
@@ -168,10 +172,11 @@ class PackedDataset(ShardDataset):
         )
 
     def _rows(self, buffers: Sequence[_core.Buffer], rows: int) -> dict[str, Tensor]:
-        names = ("input_ids", "labels", "position_ids")
-        batch = {
-            name: torch.frombuffer(buffer, dtype=self._dtype).view(rows, self.pack.length)
-            for name, buffer in zip(names, buffers, strict=False)
+        ids, labels, positions, bounds = buffers
+        dtype, shape = self._dtype, (rows, self.pack.length)
+        return {
+            "input_ids": torch.frombuffer(ids, dtype=dtype).view(shape),
+            "labels": torch.frombuffer(labels, dtype=dtype).view(shape),
+            "position_ids": torch.frombuffer(positions, dtype=dtype).view(shape),
+            "cu_seqlens": torch.frombuffer(bounds, dtype=torch.int32),
         }
-        batch["cu_seqlens"] = torch.frombuffer(buffers[3], dtype=torch.int32)
-        return batch
