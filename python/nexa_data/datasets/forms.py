@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +11,7 @@ from nexa_data.optional import needed
 
 with needed("torch", "ShardDataset"):
     import torch
+    from torch.utils.dlpack import from_dlpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nexa_data import _core
     from nexa_data.config_columns import ConvertConfig, RaggedConfig
 
-__all__ = ["BatchForms", "ColumnForms", "Padded", "Ragged"]
+__all__ = ["BatchForms", "ColumnForms", "Padded", "Ragged", "tensor"]
 
 
 class Ragged(NamedTuple):
@@ -96,10 +96,13 @@ class BatchForms:
     """
 
     def __init__(self, assembler: _core.Assembler, columns: Sequence[str], forms: ColumnForms) -> None:
-        self._fixed = [(_torch_dtype(name, dtype), tuple(shape)) for name, dtype, shape in assembler.columns]
+        for name, dtype in [each[:2] for each in assembler.columns] + [
+            each[::2][:2] for each in assembler.ragged
+        ]:
+            _check_dtype(name, dtype)
+        self._fixed = [(dtype, tuple(shape)) for _, dtype, shape in assembler.columns]
         self._ragged = [
-            (kind, _torch_dtype(name, dtype), tuple(shape), padded)
-            for name, kind, dtype, shape, padded in assembler.ragged
+            (kind, dtype, tuple(shape), padded) for _, kind, dtype, shape, padded in assembler.ragged
         ]
         native = [each[0] for each in assembler.columns] + [each[0] for each in assembler.ragged]
         # An empty split has no shard that could tell of columns.
@@ -116,7 +119,7 @@ class BatchForms:
     def values(self, buffers: Sequence[Any], rows: int) -> list[Any]:
         """Return what a batch of `rows` records holds of each column, in their order."""
         found: list[Any] = [
-            _tensor(buffer, dtype, (rows, *shape))
+            tensor(buffer, dtype, (rows, *shape))
             for buffer, (dtype, shape) in zip(buffers, self._fixed, strict=False)
         ]
         if self.plain:
@@ -127,11 +130,11 @@ class BatchForms:
                 continue
             values, index, items = part
             if padded:
-                mask = _tensor(index, torch.bool, (rows, items))
-                found.append(Padded(_tensor(values, dtype, (rows, items, *shape)), mask))
+                mask = tensor(index, "bool", (rows, items))
+                found.append(Padded(tensor(values, dtype, (rows, items, *shape)), mask))
             else:
-                offsets = _tensor(index, torch.int64, (rows + 1,))
-                found.append(Ragged(_tensor(values, dtype, (items, *shape)), offsets))
+                offsets = tensor(index, "int64", (rows + 1,))
+                found.append(Ragged(tensor(values, dtype, (items, *shape)), offsets))
         return [found[at] for at in self._order]
 
 
@@ -155,18 +158,15 @@ def named(columns: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
     return batch
 
 
-def _tensor(buffer: Any, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-    # An empty buffer has no memory that a tensor could share.
-    if not math.prod(shape):
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(buffer, dtype=dtype).view(shape)
+def tensor(buffer: _core.Buffer, dtype: str, shape: tuple[int, ...]) -> Tensor:
+    """Return a buffer as a tensor of `dtype` (by torch's name) and `shape`, without a copy."""
+    found: Tensor = from_dlpack(buffer.dlpack(dtype, shape))
+    return found
 
 
-def _torch_dtype(column: str, element: str) -> torch.dtype:
-    dtype = getattr(torch, element, None)
-    if not isinstance(dtype, torch.dtype):
+def _check_dtype(column: str, element: str) -> None:
+    if not isinstance(getattr(torch, element, None), torch.dtype):
         raise RecordError(
             f"column {column!r} is of {element}, which torch {torch.__version__} doesn't have",
             remedy="update torch, or write the shards with another type",
         )
-    return dtype

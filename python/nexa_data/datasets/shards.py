@@ -282,11 +282,11 @@ class ShardDataset(Dataset[Any]):
     def __getitem__(self, index: int | Sequence[int]) -> Batch:
         if isinstance(index, BatchRequest):
             batch = self._requested(index)
-            return batch if self.finish is None else self.finish.batch(batch, len(index), index.real)
+            return batch if self.finish is None else self.finish.batch(batch, index.rows, index.real)
         if isinstance(index, Sequence):
             batch = self._listed(index)
             return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
-        tensors = self._tensors(self._assembler.take([self._checked(index)]), 1)
+        tensors = self._forms.values(self._assembler.take([self._checked(index)]), 1)
         record = self._form([one_record(tensor) for tensor in tensors])
         return record if self.finish is None else self.finish.record(record)
 
@@ -306,9 +306,8 @@ class ShardDataset(Dataset[Any]):
         return Records(records, partial(self.__getitem__, index))
 
     def _listed(self, index: Sequence[int]) -> Batch:
-        return self._form(
-            self._tensors(self._assembler.take([self._checked(at) for at in index]), len(index))
-        )
+        taken = self._assembler.take([self._checked(at) for at in index])
+        return self._form(self._forms.values(taken, len(index)))
 
     def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
         """Return a request whose batch is assembled when it is asked for."""
@@ -357,9 +356,9 @@ class ShardDataset(Dataset[Any]):
         buffers = (
             ticket.wait()
             if ticket
-            else self._assembler.take_ordered(request.native, request.start, len(request))
+            else self._assembler.take_ordered(request.native, request.start, request.rows)
         )
-        tensors = self._tensors(buffers, len(request))
+        tensors = self._forms.values(buffers, request.rows)
         if self.augment is not None:
             at = [self.columns.index(name) for name in AUGMENTED]
             changed = self.augment(
@@ -368,9 +367,6 @@ class ShardDataset(Dataset[Any]):
             for k, tensor in zip(at, changed, strict=True):
                 tensors[k] = tensor
         return self._form(tensors)
-
-    def _tensors(self, buffers: Sequence[Any], rows: int) -> list[Any]:
-        return self._forms.values(buffers, rows)
 
     def _form(self, tensors: list[Any]) -> Batch:
         if not self.as_dict:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 from nexa_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["BatchPlan"]
 
@@ -68,6 +73,17 @@ class BatchPlan:
             low = min(low, size - 1)
             high = low + 1
         return start + low, high - low
+
+    def slices(self, first: int) -> Iterator[tuple[int, int]]:
+        """Return `slice(first, batch)` of one batch after the other."""
+        count = self.batches(first)
+        alike = min(count, max(self.records - first, 0) // self.global_batch)
+        if alike:
+            start, rows = self.slice(first, 0)
+            step = self.global_batch
+            yield from zip(range(start, start + alike * step, step), repeat(rows))
+        for batch in range(alike, count):
+            yield self.slice(first, batch)
 
     def consumed(self, first: int, batches: int) -> int:
         """Return how many records all ranks together have consumed after `batches` batches from position `first`."""

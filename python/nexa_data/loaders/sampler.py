@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import BatchSampler
@@ -121,21 +122,20 @@ class ShardSampler(BatchSampler):
         mine = self._begun
         first = self._first
         order = self._order()
-        native = self._dataset.native(order)
+        dataset = self._dataset
+        native = dataset.native(order)
         total = self.plan.batches(first)
         ahead: deque[BatchRequest] = deque()
         lane, lanes = self._lane
         depth = self._depth()
-        drawn = 0
+        slices = enumerate(self.plan.slices(first))
         for number in range(total):
-            while drawn < min(total, number + depth * lanes):
-                start, rows = self.plan.slice(first, drawn)
+            # Half of them at a time: to wake a thread that sleeps costs more than all else that is done for a batch here.
+            due = depth * lanes - len(ahead) if len(ahead) <= depth * lanes // 2 else 0
+            for drawn, (start, rows) in islice(slices, due):
                 # Batches that nobody takes (they are skipped, listed, or drawn by another process) mustn't pile up.
-                if drawn % lanes == lane and self._dataset.ahead < 2 * depth:
-                    ahead.append(self._dataset.submit(order, native, start, rows))
-                else:
-                    ahead.append(self._dataset.request(order, native, start, rows))
-                drawn += 1
+                begin = drawn % lanes == lane and dataset.ahead < 2 * depth
+                ahead.append((dataset.submit if begin else dataset.request)(order, native, start, rows))
             request = ahead.popleft()
             if mine == self._begun:
                 self._consumed = self.plan.consumed(first, number + 1)

@@ -211,21 +211,11 @@ impl Assembler {
         });
         let mut columns = buffers.collect::<Result<Vec<PooledBuf>, BatchError>>()?;
         let mut targets: Vec<&mut [u8]> = columns.iter_mut().map(|buffer| &mut **buffer).collect();
-        let (mut records, mut last) = (Vec::new(), None);
+        let mut records = Vec::new();
         gather(len, plans, &mut targets, |range, places| {
             records.clear();
             self.fill(rows, range, &mut records)?;
-            for &record in &records {
-                let (number, row) = self.checked(record)?;
-                // Rows as stored mostly lie in the shard of the row before.
-                let shard: &OpenShard = match last {
-                    Some((same, shard)) if same == number => shard,
-                    _ => held.shard(number)?,
-                };
-                last = Some((number, shard));
-                places.push(shard.place(row));
-            }
-            Ok::<_, BatchError>(())
+            held.places(&records, places)
         })?;
         Ok(columns.into_iter().map(Memory::Own).collect())
     }

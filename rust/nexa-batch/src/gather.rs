@@ -1,17 +1,18 @@
 //! Rows from anywhere in a split, side by side in a buffer.
 //!
 //! ```text
-//! for each block of rows:
-//!     find the next block's places: for each row, chunk of a shard and row in it    (arithmetic alone)
-//!     ask the memory system for them, of every column
-//!     for each column: copy the rows of this block
+//! until all rows are copied:
+//!     find the places of some more: for each row, chunk of a shard and row in it    (arithmetic alone)
+//!     for each column:
+//!         for each row, but the last few: ask the memory system for the row a few places on; copy this one
 //! ```
 //!
 //! 1. A row of a shuffled epoch lies in memory that no cache holds and no hardware prefetcher guesses: what costs is its
-//!    latency. Asked for a block ahead, many rows are on their way at once, and the copy finds them in a cache.
-//! 2. A block is as many rows as fit half of the smallest first-level cache, so that what was asked for isn't pushed out
-//!    before it is copied.
-//! 3. Rows of the usual widths are copied as arrays of a width that the compiler knows: a call to copy a hundred bytes of
+//!    latency. Asked for a few rows ahead, many are on their way at once, and the copy finds them in a cache.
+//! 2. One is asked for with each that is copied. Asked for in bursts, they fill the processor's queue of misses, and
+//!    everything waits for it.
+//! 3. The rows that were asked for and aren't copied yet arrive while the next places are found.
+//! 4. Rows of the usual widths are copied as arrays of a width that the compiler knows: a call to copy a hundred bytes of
 //!    a width known only now takes as long as the copy.
 
 use std::ops::Range;
@@ -23,14 +24,16 @@ use crate::form::FixedPlan;
 /// Where a row lies: the columns of a chunk, and the row's number in it.
 pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
 
-/// Bytes that are asked for at a time.
-const BLOCK_BYTES: usize = 16 << 10;
-const MOST_ROWS: usize = 32;
+/// Rows whose places are found at a time.
+const PART: usize = 64;
+/// Bytes that are asked for ahead: they fit the first-level cache, with what is copied.
+const AHEAD_BYTES: usize = 16 << 10;
+const MOST_AHEAD: usize = 16;
 
 /// Copy `len` rows into `targets`, a slice of `len * row` bytes for each column.
 ///
 /// `plans` say what a row of each column is and becomes; every chunk has these columns. `find` appends the places of some of the rows, in
-/// their order; it is asked for all rows once, a block at a time.
+/// their order; it is asked for all rows once, a part at a time.
 pub(crate) fn gather<'a, E>(
     len: usize,
     plans: &[FixedPlan],
@@ -38,65 +41,81 @@ pub(crate) fn gather<'a, E>(
     mut find: impl FnMut(Range<usize>, &mut Vec<Place<'a>>) -> Result<(), E>,
 ) -> Result<(), E> {
     let row_bytes: usize = plans.iter().map(|plan| plan.stored_bytes).sum();
-    let block = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, MOST_ROWS);
-    let mut next = |first: usize, places: &mut Vec<Place<'a>>| {
+    let ahead = (AHEAD_BYTES / row_bytes.max(1)).clamp(1, MOST_AHEAD);
+    let mut places = Vec::with_capacity(PART);
+    // Each column's rows that were found and aren't copied.
+    let mut waiting: Vec<Vec<&[u8]>> = plans.iter().map(|_| Vec::with_capacity(PART + ahead)).collect();
+    let (mut found, mut copied) = (0, 0);
+    while copied < len {
+        let first = found == 0;
+        let part = found..(found + PART).min(len);
+        found = part.end;
         places.clear();
-        find(first..(first + block).min(len), places)?;
-        ask(places);
-        Ok(())
-    };
-    let (mut here, mut there) = (Vec::with_capacity(block), Vec::with_capacity(block));
-    next(0, &mut there)?;
-    for first in (0..len).step_by(block) {
-        std::mem::swap(&mut here, &mut there);
-        next((first + block).min(len), &mut there)?;
-        for (column, (plan, target)) in plans.iter().zip(&mut *targets).enumerate() {
-            let width = plan.row_bytes;
-            let these = &mut target[first * width..][..here.len() * width];
+        find(part, &mut places)?;
+        let ready = if found < len { found - copied - ahead } else { len - copied };
+        for (column, ((plan, target), rows)) in plans.iter().zip(&mut *targets).zip(&mut waiting).enumerate()
+        {
+            let width = plan.stored_bytes;
+            rows.extend(places.iter().map(|&(columns, row)| {
+                let values = columns[column].values.as_slice();
+                &values[row * width..][..width]
+            }));
+            if first {
+                rows.iter().take(ahead).for_each(|row| nexa_io::prefetch(row));
+            }
+            let these = &mut target[copied * plan.row_bytes..][..ready * plan.row_bytes];
             match &plan.convert {
-                None => copy(&here, column, width, these),
+                None => copy(rows, ahead, width, these),
                 Some(convert) => {
-                    for (to, &(columns, row)) in these.chunks_exact_mut(width).zip(&here) {
-                        let from = &columns[column].values.as_slice()[row * plan.stored_bytes..];
-                        convert.run(&from[..plan.stored_bytes], to);
-                    }
+                    let targets = these.chunks_exact_mut(plan.row_bytes);
+                    each(rows, ahead, width, targets, |from, to| convert.run(from, to));
                 }
             }
+            rows.drain(..ready);
         }
+        copied += ready;
     }
     Ok(())
 }
 
-fn ask(places: &[Place<'_>]) {
-    for &(columns, row) in places {
-        for column in columns {
-            nexa_io::prefetch(&column.values.as_slice()[row * column.row_bytes..][..column.row_bytes]);
-        }
-    }
-}
-
-fn copy(places: &[Place<'_>], column: usize, width: usize, target: &mut [u8]) {
+fn copy(rows: &[&[u8]], ahead: usize, width: usize, target: &mut [u8]) {
     match width {
-        1 => copy_arrays::<1>(places, column, target),
-        2 => copy_arrays::<2>(places, column, target),
-        4 => copy_arrays::<4>(places, column, target),
-        8 => copy_arrays::<8>(places, column, target),
-        16 => copy_arrays::<16>(places, column, target),
-        32 => copy_arrays::<32>(places, column, target),
-        64 => copy_arrays::<64>(places, column, target),
-        128 => copy_arrays::<128>(places, column, target),
-        256 => copy_arrays::<256>(places, column, target),
-        _ => {
-            for (to, &(columns, row)) in target.chunks_exact_mut(width).zip(places) {
-                to.copy_from_slice(&columns[column].values.as_slice()[row * width..][..width]);
-            }
-        }
+        1 => copy_arrays::<1>(rows, ahead, target),
+        2 => copy_arrays::<2>(rows, ahead, target),
+        4 => copy_arrays::<4>(rows, ahead, target),
+        8 => copy_arrays::<8>(rows, ahead, target),
+        16 => copy_arrays::<16>(rows, ahead, target),
+        32 => copy_arrays::<32>(rows, ahead, target),
+        64 => copy_arrays::<64>(rows, ahead, target),
+        128 => copy_arrays::<128>(rows, ahead, target),
+        256 => copy_arrays::<256>(rows, ahead, target),
+        _ => each(rows, ahead, width, target.chunks_exact_mut(width), |from, to| to.copy_from_slice(from)),
     }
 }
 
-fn copy_arrays<const WIDTH: usize>(places: &[Place<'_>], column: usize, target: &mut [u8]) {
-    for (to, &(columns, row)) in target.as_chunks_mut::<WIDTH>().0.iter_mut().zip(places) {
-        *to = columns[column].values.as_slice().as_chunks::<WIDTH>().0[row];
+fn copy_arrays<const WIDTH: usize>(rows: &[&[u8]], ahead: usize, target: &mut [u8]) {
+    each(rows, ahead, WIDTH, target.as_chunks_mut::<WIDTH>().0.iter_mut(), |from, to| {
+        to.copy_from_slice(from);
+    });
+}
+
+/// Fill each of `targets` from the row of its number, `width` bytes, when that is near.
+#[inline(always)]
+fn each<T>(
+    rows: &[&[u8]],
+    ahead: usize,
+    width: usize,
+    mut targets: impl Iterator<Item = T>,
+    mut fill: impl FnMut(&[u8], T),
+) {
+    let next = rows.get(ahead..).unwrap_or_default();
+    // What ends first stands first: a target that was taken would be lost.
+    for ((next, row), to) in next.iter().zip(rows).zip(targets.by_ref()) {
+        nexa_io::prefetch(&next[..width]);
+        fill(row, to);
+    }
+    for (to, row) in targets.zip(&rows[next.len()..]) {
+        fill(row, to);
     }
 }
 

@@ -23,6 +23,7 @@ mod gather;
 mod labels;
 mod lanes;
 mod lengths;
+mod many;
 mod mixed;
 mod mixture;
 mod order;

@@ -16,15 +16,20 @@
 use std::ops::Range;
 
 use crate::ORDER_VERSION;
+use crate::many::apply_all;
 
 const ROUNDS: usize = 8;
-/// Values that are worked out side by side.
-const LANES: usize = 4;
 
 /// A permutation of `n` values, of which nothing is in memory but its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permutation {
     n: u64,
+    rounds: Rounds,
+}
+
+/// The rounds over the next power of two, and their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rounds {
     low_bits: u32,
     low_mask: u64,
     high_mask: u64,
@@ -41,7 +46,8 @@ impl Permutation {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             mix(state)
         });
-        Self { n, low_bits, low_mask: (1 << low_bits) - 1, high_mask: (1 << high_bits) - 1, keys }
+        let (low_mask, high_mask) = ((1 << low_bits) - 1, (1 << high_bits) - 1);
+        Self { n, rounds: Rounds { low_bits, low_mask, high_mask, keys } }
     }
 
     /// Values that it permutes.
@@ -53,44 +59,40 @@ impl Permutation {
     #[inline]
     pub(crate) fn apply(&self, value: u64) -> u64 {
         debug_assert!(value < self.n, "{value} of {}", self.n);
-        let mut value = self.forward(value);
+        let mut value = self.rounds.forward(value);
         while value >= self.n {
-            value = self.forward(value);
+            value = self.rounds.forward(value);
         }
         value
     }
 
-    /// Append what stands at some places below [`len`](Self::len), a few of them side by side: each alone is a long chain
-    /// of multiplications that wait for one another.
+    /// Append what stands at some places below [`len`](Self::len).
     pub(crate) fn extend(&self, places: Range<u64>, found: &mut Vec<u64>) {
-        let mut first = places.start;
-        while places.end - first >= LANES as u64 {
-            let mut values: [u64; LANES] = std::array::from_fn(|lane| first + lane as u64);
-            self.forward_lanes(&mut values);
-            // Taken out of the chain, since it is rare where n is near a power of two.
-            for value in &mut values {
-                while *value >= self.n {
-                    *value = self.forward(*value);
-                }
-            }
-            found.extend_from_slice(&values);
-            first += LANES as u64;
-        }
-        found.extend((first..places.end).map(|at| self.apply(at)));
+        let before = found.len();
+        found.extend(places);
+        apply_all(&self.rounds, self.n, &mut found[before..]);
     }
 
     /// Give where `value` stands: the inverse of [`apply`](Self::apply).
     pub(crate) fn invert(&self, value: u64) -> u64 {
         debug_assert!(value < self.n, "{value} of {}", self.n);
-        let mut value = self.backward(value);
+        let mut value = self.rounds.backward(value);
         while value >= self.n {
-            value = self.backward(value);
+            value = self.rounds.backward(value);
         }
         value
     }
 
+    #[cfg(test)]
+    pub(crate) const fn rounds(&self) -> &Rounds {
+        &self.rounds
+    }
+}
+
+impl Rounds {
+    /// Give what the rounds make of a value below the power of two.
     #[inline]
-    fn forward(&self, value: u64) -> u64 {
+    pub(crate) fn forward(&self, value: u64) -> u64 {
         let (mut low, mut high) = (value & self.low_mask, value >> self.low_bits);
         for pair in self.keys.chunks_exact(2) {
             high ^= half(low, pair[0]) & self.high_mask;
@@ -99,8 +101,9 @@ impl Permutation {
         (high << self.low_bits) | low
     }
 
-    #[inline]
-    fn forward_lanes(&self, values: &mut [u64; LANES]) {
+    /// The same for several values side by side.
+    #[inline(always)]
+    pub(crate) fn forward_lanes<const LANES: usize>(&self, values: &mut [u64; LANES]) {
         let mut lows = values.map(|value| value & self.low_mask);
         let mut highs = values.map(|value| value >> self.low_bits);
         for pair in self.keys.chunks_exact(2) {
@@ -132,7 +135,7 @@ pub(crate) fn derive(seed: u64, purpose: u64, number: u64) -> u64 {
 }
 
 /// One round's function: a multiplication spreads the half over the upper bits, which are the ones used.
-#[inline]
+#[inline(always)]
 fn half(value: u64, key: u64) -> u64 {
     let product = (value ^ key).wrapping_mul(0xd6e8_feb8_6659_fd93);
     (product ^ (product >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32

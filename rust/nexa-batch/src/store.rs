@@ -69,6 +69,39 @@ impl Held<'_> {
             Opened::Recent(_) => Ok(&self.recent[&shard]),
         }
     }
+
+    /// Append where these records' columns of equal rows lie; shards that no batch has needed before are opened.
+    pub(crate) fn places<'a>(
+        &'a self,
+        records: &[u64],
+        places: &mut Vec<Place<'a>>,
+    ) -> Result<(), BatchError> {
+        let len = self.store.len();
+        if let Some(&index) = records.iter().find(|&&index| index >= len) {
+            return Err(BatchError::OutOfRange { index, len });
+        }
+        places.reserve(records.len());
+        match (&self.store.open, self.store.uniform) {
+            // The common case apart: nothing that is the same for all is asked for each.
+            (Opened::Kept(shards), Some(each)) => {
+                for &record in records {
+                    let (shard, row) = each.locate(record);
+                    let open = match shards[shard].get() {
+                        Some(open) => open,
+                        None => self.store.kept(shard, &shards[shard])?,
+                    };
+                    places.push(open.place(row));
+                }
+            }
+            _ => {
+                for &record in records {
+                    let (shard, row) = self.store.locate(record);
+                    places.push(self.shard(shard)?.place(row));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A shard's columns in memory: `chunks[chunk][column]`, and the same of lists, text and bytes.
@@ -91,6 +124,13 @@ struct Divisor {
 impl Divisor {
     fn new(divisor: u64) -> Self {
         Self { divisor, reciprocal: u64::MAX / divisor.max(1) }
+    }
+
+    /// Return the shard of so many records each that holds `record`, and the record's row in it.
+    #[inline]
+    fn locate(self, record: u64) -> (usize, usize) {
+        let (shard, row) = self.divide(record);
+        (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
     }
 
     /// Return quotient and remainder.
@@ -203,13 +243,11 @@ impl Store {
     /// Shard that holds `record`, and the record's row in it.
     #[inline]
     pub(crate) fn locate(&self, record: u64) -> (usize, usize) {
-        let (shard, row) = if let Some(each) = self.uniform {
-            each.divide(record)
-        } else {
-            let shard = self.starts.partition_point(|&start| start <= record) - 1;
-            (shard as u64, record - self.starts[shard])
-        };
-        (usize::try_from(shard).unwrap_or(usize::MAX), usize::try_from(row).unwrap_or(usize::MAX))
+        if let Some(each) = self.uniform {
+            return each.locate(record);
+        }
+        let shard = self.starts.partition_point(|&start| start <= record) - 1;
+        (shard, usize::try_from(record - self.starts[shard]).unwrap_or(usize::MAX))
     }
 
     /// Number of the record in `row` of a shard.

@@ -6,8 +6,8 @@ const ASKED_BYTES: usize = 256;
 #[cfg(target_arch = "x86_64")]
 const LINE_BYTES: usize = 64;
 
-/// Ask for the beginning of `bytes` to be brought into the second-level cache; returns at once and changes nothing.
-#[inline]
+/// Ask for the beginning of `bytes` to be brought into the first-level cache; returns at once and changes nothing.
+#[inline(always)]
 pub fn prefetch(bytes: &[u8]) {
     let asked = &bytes[..bytes.len().min(ASKED_BYTES)];
     #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use nexa_batch::{BatchBuffers, BatchError, Conversion, Counters, Form, Forms, Padding, Rows, Store};
 use nexa_records::Access;
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -122,9 +123,9 @@ impl Assembler {
         self.inner.counters().ahead()
     }
 
-    /// Assemble `records` in their order, now; a buffer a column.
-    fn take<'py>(&self, py: Python<'py>, records: Vec<u64>) -> PyResult<Bound<'py, PyTuple>> {
-        self.assemble(py, &Rows::Listed(records))
+    /// Assemble `records` (integers, or a buffer of 64-bit ones) in their order, now; a buffer a column.
+    fn take<'py>(&self, records: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+        self.assemble(records.py(), &Rows::Listed(numbers(records)?))
     }
 
     /// Assemble positions `start..start + rows` of an epoch, now; a buffer a column.
@@ -208,6 +209,20 @@ impl Ticket {
         let outcome = py.detach(|| ticket.wait(|| Python::attach(look_for_signals)))?;
         hand_over(py, outcome, &self.counters, asked)
     }
+}
+
+/// Read record numbers, from a buffer at once if there is one.
+fn numbers(records: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    if let Ok(buffer) = PyBuffer::<u64>::get(records) {
+        return buffer.to_vec(records.py());
+    }
+    if let Ok(buffer) = PyBuffer::<i64>::get(records) {
+        let index = |record: i64| {
+            u64::try_from(record).map_err(|_| PyIndexError::new_err(format!("record {record} is out of range")))
+        };
+        return buffer.to_vec(records.py())?.into_iter().map(index).collect();
+    }
+    records.extract()
 }
 
 fn look_for_signals(py: Python<'_>) -> PyResult<()> {

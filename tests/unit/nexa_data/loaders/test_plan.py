@@ -64,6 +64,16 @@ def test_padded_batches_that_are_dealt_out_go_round(records: int, batch: int, gr
     assert sum(max(0, min(rows, records - start)) for start, rows in slices) == records - first
 
 
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 4), TAILS, st.data())
+def test_slices_one_after_the_other_are_each_batch_s(
+    records: int, batch: int, world: int, tail: str, data: st.DataObject
+) -> None:
+    assume(batch >= world and (tail != "drop" or records >= batch))
+    plan = BatchPlan(records, batch, data.draw(st.integers(0, world - 1)), world, tail)
+    first = data.draw(st.integers(0, records + 3))
+    assert list(plan.slices(first)) == [plan.slice(first, k) for k in range(plan.batches(first))]
+
+
 def test_a_batch_that_no_rank_can_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="global_batch_size"):
         BatchPlan(100, 3, 0, 4, "keep")
