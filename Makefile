@@ -55,8 +55,13 @@ test-rust: ## Run the Rust tests
 test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
+# A folder of its own: the flag makes every crate anew.
+.PHONY: test-loom
+test-loom: ## Model-check the buffer pool in every order in which its threads can take their steps
+	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom cargo test -p nexa-io --lib --release --locked --quiet pool::models
+
 .PHONY: test-slow
-test-slow: $(BUILD_STAMP) ## Run the long tests: kill points, a million lines, every order of a short epoch, a soak (NEXA_SOAK_SECONDS=600)
+test-slow: $(BUILD_STAMP) test-loom ## Run the long tests: kill points, a million lines, every order of a short epoch, a soak (NEXA_SOAK_SECONDS=600)
 	cargo test -p nexa-catalog --locked --quiet -- --ignored
 	cargo test -p nexa-batch --lib --release --locked --quiet -- --ignored
 	$(BIN)/python -m pytest -q -m slow

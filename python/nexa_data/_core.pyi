@@ -23,6 +23,7 @@ __all__ = [
     "Mixture",
     "Order",
     "PackedEpoch",
+    "Packer",
     "Selection",
     "Ticket",
     "after_fork",
@@ -207,17 +208,20 @@ class Assembler:
     def submit_packed(self, epoch: PackedEpoch, start: int, rows: int) -> Ticket: ...
 
 @final
-class PackedEpoch:
+class Packer:
     def __new__(
         cls,
         assembler: Assembler,
-        order: Order,
         *,
         length: int,
         window: int,
         pad_id: float,
         ignore_index: float,
-    ) -> PackedEpoch: ...
+    ) -> Packer: ...
+    def epoch(self, order: Order) -> PackedEpoch: ...
+
+@final
+class PackedEpoch:
     @property
     def rows(self) -> int: ...
     def place(self, row: int) -> tuple[int, int]: ...

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.packed import PackedDataset, PackedRequest
 from nexa_data.datasets.shards import EpochOrder
+from nexa_data.loaders.orders import PlainOrders
 from nexa_data.loaders.packed import DistributedPackedSampler
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.torch_loader import ShardLoader
@@ -40,13 +41,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loader(folder: Path, length: int, lookahead: int, cut: tuple[int, int, int, str]) -> ShardLoader:
+BLOCKS = st.sampled_from([0, 4, 7])
+"""Records of a block of the order; 0 mixes all."""
+
+
+def loader(
+    folder: Path, length: int, lookahead: int, cut: tuple[int, int, int, str], block: int = 0
+) -> ShardLoader:
     batch, world, rank, tail = cut
     pack = {"length": length, "lookahead": lookahead}
     dataset = PackedDataset(folder, "train", pack=pack)
-    rows = dataset.epoch(EpochOrder(RECORDS, 3, 0, shuffle=True)).rows
-    plan = BatchPlan(rows, batch, rank, world, tail)
-    return ShardLoader(dataset, DistributedPackedSampler(dataset, plan, seed=3, shuffle=True))
+    orders = PlainOrders(RECORDS, 3, shuffle=True, block=block, window=2)
+    plan = BatchPlan(dataset.epoch(orders.order(0)).rows, batch, rank, world, tail)
+    return ShardLoader(dataset, DistributedPackedSampler(dataset, plan, seed=3, shuffle=True, orders=orders))
 
 
 def seen(batches: Any) -> list[list[list[int]]]:
@@ -82,14 +89,15 @@ def tokens(batches: list[list[list[int]]]) -> list[int]:
     world=st.integers(1, 3),
     batch=st.integers(1, 9),
     epoch=st.integers(0, 2),
+    block=BLOCKS,
 )
 def test_every_token_of_an_epoch_comes_once_over_all_ranks(
-    folder: Path, length: int, lookahead: int, world: int, batch: int, epoch: int
+    folder: Path, length: int, lookahead: int, world: int, batch: int, epoch: int, block: int
 ) -> None:
     assume(batch >= world)
     rows = []
     for rank in range(world):
-        each = loader(folder, length, lookahead, (batch, world, rank, "keep"))
+        each = loader(folder, length, lookahead, (batch, world, rank, "keep"), block)
         each.set_epoch(epoch)
         expected = len(each)
         batches = seen(each)
@@ -108,23 +116,48 @@ def test_every_token_of_an_epoch_comes_once_over_all_ranks(
     batch=st.integers(1, 6),
     tail=st.sampled_from(["drop", "keep", "repeat"]),
     stops=st.lists(st.integers(0, 9), min_size=1, max_size=3),
+    block=BLOCKS,
 )
 def test_resuming_packed_rows_is_as_if_nothing_had_stopped(
-    folder: Path, length: int, lookahead: int, batch: int, tail: str, stops: list[int]
+    folder: Path, length: int, lookahead: int, batch: int, tail: str, stops: list[int], block: int
 ) -> None:
     cut = (batch, 1, 0, tail)
-    straight = loader(folder, length, lookahead, cut)
+    straight = loader(folder, length, lookahead, cut, block)
     wanted = [each for _ in range(len(stops) + 2) for each in seen(straight)]
-    running = loader(folder, length, lookahead, cut)
+    running = loader(folder, length, lookahead, cut, block)
     found: list[list[list[int]]] = []
     for stop in stops:
         found += seen(islice(running, stop))
         state = running.state_dict()
-        running = loader(folder, length, lookahead, cut)
+        running = loader(folder, length, lookahead, cut, block)
         running.load_state_dict(state)
     while len(found) < len(wanted):
         found += seen(running)
     assert found[: len(wanted)] == wanted
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    length=st.integers(5, 70),
+    lookahead=st.integers(1, 80),
+    window=st.integers(0, 59),
+    epoch=st.integers(0, 2),
+    block=BLOCKS,
+)
+def test_the_rows_of_a_window_follow_from_its_positions_alone(
+    folder: Path, length: int, lookahead: int, window: int, epoch: int, block: int
+) -> None:
+    window %= -(-RECORDS // lookahead)
+    order = EpochOrder(RECORDS, 3, epoch, shuffle=True, block=block, window=2)
+    dataset = PackedDataset(folder, "train", pack={"length": length, "lookahead": lookahead})
+    rows = dataset.epoch(order)
+    mine = [at for at in range(rows.rows) if rows.place(at)[0] == window]
+    assume(mine)  # a window of empty sequences has no row
+    found = dataset[PackedRequest(order, mine[0], len(mine))]["input_ids"]
+    native = order.native()
+    held = native.records(window * lookahead, min(lookahead, RECORDS - window * lookahead))
+    wanted = sorted(token for record in held for token in dataset[record]["tokens"].tolist())
+    assert sorted(token for token in found.ravel().tolist() if token) == wanted
 
 
 @settings(max_examples=20, deadline=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nexa_data import _core
@@ -60,10 +60,11 @@ class PackedDataset(ShardDataset):
     - `cu_seqlens` (documents + 1,), int32: where documents begin in the batch's B · L items, and at last their number. A
       row's padding is a document of its own, so that every item belongs to one.
 
-    `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
+    Rows that fill up a last batch (`tail: pad`) repeat others, have `pack.ignore_index` as labels, and a mask (B,) tells
+    them. `len(dataset)` is the number of records, and `dataset[i]` a record, unpacked.
 
     Args:
-        folder: Folder of the artifact, or of any catalog of Arrow shards.
+        folder: Folder of the artifact, or of any catalog of Arrow shards; or the sources, if there are several.
         split: The split.
         pack: The packing, as `data.batch.pack`.
         finish: What is done to a batch then: a function of the whole batch.
@@ -99,15 +100,15 @@ class PackedDataset(ShardDataset):
     def _open(self) -> None:
         super()._open()
         self._epochs: dict[EpochOrder, _core.PackedEpoch] = {}
+        self._last: tuple[EpochOrder, _core.PackedEpoch] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        del state["_epochs"]
-        return state
+        native = {"_epochs", "_last", "_packer"}
+        return {key: value for key, value in super().__getstate__().items() if key not in native}
 
     @property
-    def record_bytes(self) -> int:
-        """Bytes of a row."""
+    def row_bytes(self) -> int:
+        """Bytes of a row over ids, labels and positions."""
         return 3 * self.pack.length * self._dtype.itemsize
 
     @property
@@ -116,19 +117,24 @@ class PackedDataset(ShardDataset):
 
     def epoch(self, order: EpochOrder) -> _core.PackedEpoch:
         """Return the rows of the epoch that has this order, of all records of the split."""
-        key = replace(order, records=len(self))
-        found = self._epochs.get(key)
+        last = self._last
+        if last is not None and last[0] is order:
+            return last[1]
+        found = self._epochs.get(order)
         if found is None:
-            found = self._epochs[key] = self._pack(key)
+            found = self._epochs[order] = self._packer.epoch(self.native(order))
             while len(self._epochs) > _KEPT_EPOCHS:
                 del self._epochs[next(iter(self._epochs))]
+        # All batches of an epoch come with one order: comparing it whole takes longer than asking for a batch.
+        self._last = order, found
         return found
 
-    def _pack(self, order: EpochOrder) -> _core.PackedEpoch:
+    @cached_property
+    def _packer(self) -> _core.Packer:
+        """The sequences' lengths, read when an epoch is first asked for."""
         pack = self.pack
-        return _core.PackedEpoch(
+        return _core.Packer(
             self._assembler,
-            order.native(),
             length=pack.length,
             window=pack.lookahead,
             pad_id=pack.pad_id,
@@ -148,7 +154,14 @@ class PackedDataset(ShardDataset):
         if not isinstance(index, PackedRequest):
             return super().__getitem__(index)
         batch = self._packed(index)
-        return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
+        if self.finish is None:
+            return batch
+        real = len(index)
+        if self.finish.masked:
+            real = max(0, min(real, self.epoch(index.order).rows - index.start))
+            # A row that stands in for none is no text to learn from, whoever forgets the mask.
+            batch["labels"][real:] = self.pack.ignore_index
+        return self.finish.batch(batch, len(index), real)
 
     def _packed(self, index: PackedRequest) -> dict[str, Tensor]:
         ticket, index.ticket = index.ticket, None
@@ -159,10 +172,11 @@ class PackedDataset(ShardDataset):
         )
 
     def _rows(self, buffers: Sequence[_core.Buffer], rows: int) -> dict[str, Tensor]:
-        names = ("input_ids", "labels", "position_ids")
-        batch = {
-            name: torch.frombuffer(buffer, dtype=self._dtype).view(rows, self.pack.length)
-            for name, buffer in zip(names, buffers, strict=False)
+        ids, labels, positions, bounds = buffers
+        dtype, shape = self._dtype, (rows, self.pack.length)
+        return {
+            "input_ids": torch.frombuffer(ids, dtype=dtype).view(shape),
+            "labels": torch.frombuffer(labels, dtype=dtype).view(shape),
+            "position_ids": torch.frombuffer(positions, dtype=dtype).view(shape),
+            "cu_seqlens": torch.frombuffer(bounds, dtype=torch.int32),
         }
-        batch["cu_seqlens"] = torch.frombuffer(buffers[3], dtype=torch.int32)
-        return batch

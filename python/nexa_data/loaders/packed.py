@@ -11,6 +11,8 @@ from nexa_data.loaders.orders import PlainOrders
 from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nexa_data.datasets.packed import PackedDataset
     from nexa_data.loaders.orders import Orders
     from nexa_data.loaders.plan import BatchPlan
@@ -57,6 +59,9 @@ class PackedSampler(ShardSampler):
     def _positions(self, epoch: int) -> int:
         return self._rows(epoch).rows
 
+    def _position_bytes(self) -> int:
+        return self._packed.row_bytes
+
     def state_dict(self) -> dict[str, Any]:
         """Return where the epoch stands: a few numbers, the same on every rank; `consumed` counts rows."""
         return super().state_dict() | {"pack": self._settings()} | self._place()
@@ -73,7 +78,16 @@ class PackedSampler(ShardSampler):
     def _place(self) -> dict[str, int]:
         rows = self._rows(self.epoch)
         window, row = rows.place(self._consumed) if rows.rows else (0, 0)
-        return {"window": window, "row": row}
+        begun = (window + (row > 0)) * self._packed.pack.lookahead
+        records = self._orders.order(self.epoch).records
+        return {"window": window, "row": row, "positions": min(begun, records)}
+
+    def _turns(self, state: Mapping[str, Any], consumed: int) -> int:
+        """Return how many positions of the order rows were made of: all of a window that one row was taken from."""
+        turns = state.get("positions", consumed)
+        if not isinstance(turns, int) or turns < 0:
+            raise ConfigError(f"the loader's state is damaged: positions {turns!r}")
+        return turns
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken; it may come from another world size or batch size.

@@ -17,7 +17,7 @@ from nexa_data.errors import ConfigError
 from nexa_data.loaders.orders import PlainOrders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nexa_data.datasets.shards import EpochOrder, ShardDataset
     from nexa_data.loaders.orders import Orders
@@ -182,8 +182,12 @@ class ShardSampler(BatchSampler):
         return self.plan.consumed(self._first, self.plan.batches(self._first))
 
     def _depth(self) -> int:
-        batch = max(self._dataset.record_bytes * self.plan.global_batch // self.plan.world_size, 1)
+        batch = max(self._position_bytes() * self.plan.global_batch // self.plan.world_size, 1)
         return max(2, min(_MOST_AHEAD, _PREFETCH_BYTES // batch))
+
+    def _position_bytes(self) -> int:
+        """Return the bytes that a position has in a batch."""
+        return self._dataset.record_bytes
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next `iter()` yields, from its beginning.
@@ -233,7 +237,7 @@ class ShardSampler(BatchSampler):
         damaged = ConfigError(f"the loader's state is damaged: epoch {epoch!r}, consumed {consumed!r}")
         if not isinstance(epoch, int) or not isinstance(consumed, int) or min(epoch, consumed) < 0:
             raise damaged
-        self._orders.load(state, epoch, consumed)
+        self._orders.load(state, epoch, self._turns(state, consumed))
         if consumed > self._positions(epoch):
             raise damaged
         self.epoch, self._first, self._consumed = epoch, consumed, consumed
@@ -244,6 +248,10 @@ class ShardSampler(BatchSampler):
             self.set_epoch(epoch + 1)
         self._started = False
         self._chosen = True
+
+    def _turns(self, state: Mapping[str, Any], consumed: int) -> int:  # noqa: ARG002 (what positions are made of may say more)
+        """Return how many positions of the epoch's order `consumed` of a state stands for."""
+        return consumed
 
 
 class DistributedShardSampler(ShardSampler, DistributedSampler[BatchRequest]):

@@ -333,16 +333,17 @@ def _loader(
                 f"{config.origin}: packed rows are neither borrowed nor augmented",
                 remedy="leave borrow and data.augmentations out, or data.batch.pack",
             )
-        if masked or finish.by_record:
+        if finish.by_record:
             raise ConfigError(
-                f"{config.origin}: packed rows are no records, to be transformed one by one or masked",
-                remedy="leave sample_transform, collate_fn and tail: pad out, or data.batch.pack",
+                f"{config.origin}: packed rows are no records, to be transformed one by one",
+                remedy="leave sample_transform and collate_fn out, or data.batch.pack",
             )
-        if data.mixture is not None or data.order.balance is not None:
+        if data.order.balance is not None:
             raise ConfigError(
-                f"{config.origin}: rows are packed of one dataset, each of its records once an epoch",
-                remedy="leave data.mixture and data.order.balance out, or data.batch.pack",
+                f"{config.origin}: a packed row holds sequences of several classes, which balance none",
+                remedy="leave data.order.balance out, or data.batch.pack",
             )
+        finish = replace(finish, masked=masked)
         dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, finish=finish, hold=hold)
         orders = _orders(config, packed, train=train)
         packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler

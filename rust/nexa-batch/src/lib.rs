@@ -7,7 +7,7 @@
 //!   several sources, [`Selection`] lists the records that a filter kept;
 //! - [`Store`]: record → bytes, columns over lazily opened shards;
 //! - [`Assembler`]: rows → one buffer a column, at once or ahead of the consumer ([`Ticket`]), with its [`Counters`];
-//!   [`Form`] says what a column becomes on the way, [`PackedEpoch`] packs sequences into rows of one length.
+//!   [`Form`] says what a column becomes on the way, [`Packer`] packs sequences into rows of one length.
 //! - windows: the blocks of an order by blocks, read past the page cache ahead of the batches that need them
 //!   ([`Assembler::reading_directly`]).
 //!
@@ -17,18 +17,22 @@ mod assembler;
 mod blocks;
 mod borrow;
 mod convert;
+mod convert_loops;
 mod counters;
 mod crew;
 mod error;
 mod form;
 mod gather;
 mod labels;
+mod lanes;
+mod lengths;
 mod many;
 mod mixed;
 mod mixture;
 mod order;
 mod pack;
 mod packed;
+mod packed_rows;
 mod permutation;
 mod ragged;
 mod reading;
@@ -51,7 +55,7 @@ pub use mixed::MIXTURE_WINDOW;
 pub use mixture::{Mixing, Mixture, Stop};
 pub use order::{ORDER_VERSION, Order};
 pub use pack::PACK_VERSION;
-pub use packed::{PackedEpoch, Packing};
+pub use packed::{PackedEpoch, Packer, Packing};
 pub use ragged::{Padding, RaggedBatch, RaggedPlan};
 pub use selection::Selection;
 pub use store::{ShardSpec, Store};

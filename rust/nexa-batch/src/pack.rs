@@ -35,6 +35,7 @@ pub(crate) struct PackedRows {
 
 impl PackedRows {
     /// Number of rows.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
     }
@@ -100,8 +101,7 @@ const NO_ROW: usize = usize::MAX;
 /// Rows that have room left, by how much.
 struct Rooms {
     room: usize,
-    /// A bit for each room of which there is a row.
-    some: Vec<u64>,
+    some: RoomBits,
     /// The row that was filled last, for each room; `below[row]` is the one before it with the same room.
     last: Vec<usize>,
     below: Vec<usize>,
@@ -109,12 +109,12 @@ struct Rooms {
 
 impl Rooms {
     fn new(room: usize) -> Self {
-        Self { room, some: vec![0; room / 64 + 1], last: vec![NO_ROW; room + 1], below: Vec::new() }
+        Self { room, some: RoomBits::new(room), last: vec![NO_ROW; room + 1], below: Vec::new() }
     }
 
     /// Put `len` items into the fullest row with room for them, or into row number `new`; return the row.
     fn fill(&mut self, len: usize, new: usize) -> usize {
-        let (row, room) = match self.smallest(len) {
+        let (row, room) = match self.some.smallest(len) {
             Some(room) => (self.take(room), room),
             None => (new, self.room),
         };
@@ -122,22 +122,11 @@ impl Rooms {
         row
     }
 
-    /// The smallest room of `len` or more that a row has.
-    fn smallest(&self, len: usize) -> Option<usize> {
-        let mut word = len / 64;
-        let mut bits = *self.some.get(word)? & (u64::MAX << (len % 64));
-        while bits == 0 {
-            word += 1;
-            bits = *self.some.get(word)?;
-        }
-        Some(word * 64 + bits.trailing_zeros() as usize)
-    }
-
     fn take(&mut self, room: usize) -> usize {
         let row = self.last[room];
         self.last[room] = self.below[row];
         if self.last[room] == NO_ROW {
-            self.some[room / 64] &= !(1 << (room % 64));
+            self.some.clear(room);
         }
         row
     }
@@ -148,7 +137,81 @@ impl Rooms {
         }
         self.below[row] = self.last[room];
         self.last[room] = row;
-        self.some[room / 64] |= 1 << (room % 64);
+        self.some.set(room);
+    }
+}
+
+/// A bit for each room that a row can have: whether there is such a row.
+struct RoomBits(Vec<u64>);
+
+impl RoomBits {
+    fn new(room: usize) -> Self {
+        Self(vec![0; room / 64 + 1])
+    }
+
+    /// The smallest room of `len` or more that a row has.
+    fn smallest(&self, len: usize) -> Option<usize> {
+        let mut word = len / 64;
+        let mut bits = *self.0.get(word)? & (u64::MAX << (len % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.0.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    fn set(&mut self, room: usize) {
+        self.0[room / 64] |= 1 << (room % 64);
+    }
+
+    fn clear(&mut self, room: usize) {
+        self.0[room / 64] &= !(1 << (room % 64));
+    }
+}
+
+/// Counts the rows of windows, without saying what is in them: for that, rows of the same room are all one.
+pub(crate) struct RowCounter {
+    room: usize,
+    some: RoomBits,
+    /// Rows of each room.
+    rows: Vec<usize>,
+    rests: Vec<u32>,
+}
+
+impl RowCounter {
+    /// Make a counter of rows of `room` items.
+    pub(crate) fn new(room: usize) -> Self {
+        Self { room, some: RoomBits::new(room), rows: vec![0; room + 1], rests: Vec::new() }
+    }
+
+    /// Give the number of rows that [`pack`] makes of sequences of these lengths.
+    pub(crate) fn count(&mut self, lengths: impl Iterator<Item = u32>) -> u64 {
+        let mut opened = 0;
+        self.rests.clear();
+        for length in lengths {
+            opened += (length as usize / self.room) as u64;
+            self.rests.push((length as usize % self.room) as u32);
+        }
+        self.rests.sort_unstable();
+        for len in self.rests.iter().rev().map(|&rest| rest as usize).take_while(|&rest| rest > 0) {
+            let room = if let Some(room) = self.some.smallest(len) {
+                self.rows[room] -= 1;
+                if self.rows[room] == 0 {
+                    self.some.clear(room);
+                }
+                room
+            } else {
+                opened += 1;
+                self.room
+            };
+            self.rows[room - len] += 1;
+            self.some.set(room - len);
+        }
+        while let Some(room) = self.some.smallest(0) {
+            self.rows[room] = 0;
+            self.some.clear(room);
+        }
+        opened
     }
 }
 
@@ -232,6 +295,16 @@ mod tests {
             lengths in prop::collection::vec(0_usize..90, 0..80), room in 1_usize..100,
         ) {
             prop_assert_eq!(rows(&lengths, room), naive(&lengths, room));
+        }
+
+        #[test]
+        fn counting_rows_is_packing_them_and_leaves_nothing_behind(
+            windows in prop::collection::vec(prop::collection::vec(0_usize..300, 0..200), 1..4), room in 1_usize..150,
+        ) {
+            let mut counter = RowCounter::new(room);
+            for lengths in windows {
+                prop_assert_eq!(counter.count(lengths.iter().map(|&length| length as u32)), pack(&lengths, room).len() as u64);
+            }
         }
 
         #[test]

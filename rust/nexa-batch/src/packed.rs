@@ -1,15 +1,24 @@
-//! An epoch of packed rows, and batches cut from it: ids, labels, positions, and where documents begin.
+//! An epoch of packed rows, and batches cut from it.
+//!
+//! ```text
+//! once:           the length of every sequence                                     (lengths.rs)
+//! for an epoch:   for each window of the order, in parallel: how many rows it has  (pack.rs)
+//! for a batch:    the windows that its rows lie in, packed; their pieces copied     (packed_rows.rs)
+//! ```
+//!
+//! Only counting goes over the whole epoch, and it touches no shard: a few nanoseconds a sequence.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nexa_io::{BufferPool, PooledBuf};
-use nexa_records::Element;
+use nexa_io::threads;
+use rayon::prelude::*;
 
 use crate::assembler::places;
-use crate::convert::Target;
-use crate::pack::{PackedRows, Piece, pack};
-use crate::ragged::{RaggedPlace, RaggedPlan, fill, lengths, pattern};
+use crate::lengths::read_lengths;
+use crate::pack::{PackedRows, RowCounter, pack};
+use crate::packed_rows::{Filling, Spread, sources, spread};
+use crate::ragged::{RaggedPlan, pattern};
 use crate::store::OpenShard;
 use crate::{Assembler, BatchError, Memory, Order};
 
@@ -26,6 +35,21 @@ pub struct Packing {
     pub ignore_index: f64,
 }
 
+/// The sequences of a dataset, whose lengths are known, ready to be packed in any order.
+#[derive(Clone, Debug)]
+pub struct Packer {
+    sequences: Arc<Sequences>,
+}
+
+#[derive(Debug)]
+struct Sequences {
+    packing: Packing,
+    pad: Vec<u8>,
+    ignore: Vec<u8>,
+    /// Items of each; four bytes a record, so that no epoch reads the shards' offsets again.
+    lengths: Vec<u32>,
+}
+
 /// The packed rows of one epoch: its windows' numbers of rows, from which any row is found.
 #[derive(Clone, Debug)]
 pub struct PackedEpoch {
@@ -34,10 +58,8 @@ pub struct PackedEpoch {
 
 #[derive(Debug)]
 struct Shared {
+    sequences: Arc<Sequences>,
     order: Order,
-    packing: Packing,
-    pad: Vec<u8>,
-    ignore: Vec<u8>,
     /// First row of each window, and the number of rows at the end.
     starts: Vec<u64>,
     /// The windows that were packed last: batches follow each other.
@@ -52,16 +74,14 @@ struct Window {
 
 /// Windows that are kept: those that the batches under way touch.
 const KEPT: usize = 4;
-/// Pieces whose memory is asked for ahead of the one that is copied.
-const AHEAD: usize = 4;
 
-impl PackedEpoch {
-    /// Pack an epoch's windows, to know how many rows each has.
+impl Packer {
+    /// Read the length of every sequence.
     ///
     /// # Errors
     /// The store has not one column of lists of integers alone, or a shard can't be read.
-    pub fn new(assembler: &Assembler, order: Order, packing: Packing) -> Result<Self, BatchError> {
-        let plan = plan(assembler)?;
+    pub fn new(assembler: &Assembler, packing: Packing) -> Result<Self, BatchError> {
+        let (plan, _) = plan(assembler)?;
         let refuse = |detail: String| BatchError::Form { column: plan.spec.name.clone(), detail };
         if packing.length == 0 || packing.window == 0 {
             return Err(refuse("a row and a window hold one item at least".to_owned()));
@@ -70,16 +90,67 @@ impl PackedEpoch {
             pattern(value, plan.target).ok_or_else(|| refuse(format!("{value} is no {}", plan.target)))
         };
         let (pad, ignore) = (bytes(packing.pad_id)?, bytes(packing.ignore_index)?);
-        let mut shared = Shared { order, packing, pad, ignore, starts: vec![0], recent: Mutex::default() };
-        let windows = shared.order.len().div_ceil(packing.window as u64);
-        let mut rows = 0;
-        for window in 0..windows {
-            rows += shared.pack(assembler, window)?.rows.len() as u64;
-            shared.starts.push(rows);
-        }
-        Ok(Self { shared: Arc::new(shared) })
+        let sequences = Sequences { packing, pad, ignore, lengths: read_lengths(assembler)? };
+        Ok(Self { sequences: Arc::new(sequences) })
     }
 
+    /// Sequences that there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.sequences.lengths.len() as u64
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sequences.lengths.is_empty()
+    }
+
+    /// Count the rows of each window of an order.
+    ///
+    /// # Errors
+    /// The order is of more records than there are, or the pool's threads can't be started.
+    pub fn epoch(&self, order: Order) -> Result<PackedEpoch, BatchError> {
+        if order.bound() > self.len() {
+            return Err(BatchError::OutOfRange { index: order.bound() - 1, len: self.len() });
+        }
+        let sequences = &*self.sequences;
+        let windows = usize::try_from(order.len().div_ceil(sequences.packing.window as u64))
+            .map_err(|_| BatchError::TooLarge { what: "the epoch" })?;
+        let counts: Vec<u64> = threads::pool()?.install(|| {
+            let scratch = || (RowCounter::new(sequences.packing.length), Vec::new());
+            let count = |(counter, records): &mut (RowCounter, Vec<u64>), window: usize| {
+                sequences.window(&order, window as u64, records);
+                counter.count(records.iter().map(|&record| sequences.length(record)))
+            };
+            (0..windows).into_par_iter().map_init(scratch, count).collect()
+        });
+        let mut starts = Vec::with_capacity(windows + 1);
+        starts.push(0);
+        starts.extend(counts.iter().scan(0, |rows, count| {
+            *rows += count;
+            Some(*rows)
+        }));
+        let sequences = Arc::clone(&self.sequences);
+        Ok(PackedEpoch { shared: Arc::new(Shared { sequences, order, starts, recent: Mutex::default() }) })
+    }
+}
+
+impl Sequences {
+    fn length(&self, record: u64) -> u32 {
+        self.lengths[usize::try_from(record).unwrap_or(usize::MAX)]
+    }
+
+    /// Put the records of a window into `records`.
+    fn window(&self, order: &Order, window: u64, records: &mut Vec<u64>) {
+        let start = window * self.packing.window as u64;
+        let len = (order.len() - start).min(self.packing.window as u64);
+        records.clear();
+        order.fill(start, usize::try_from(len).unwrap_or(usize::MAX), records);
+    }
+}
+
+impl PackedEpoch {
     /// Rows of the epoch.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -100,7 +171,7 @@ impl PackedEpoch {
         start: u64,
         len: usize,
     ) -> Result<Vec<Memory>, BatchError> {
-        let (plan, total) = (plan(assembler)?, self.rows());
+        let ((plan, spread), total) = (plan(assembler)?, self.rows());
         if total == 0 && len > 0 {
             return Err(BatchError::OutOfRange { index: start, len: 0 });
         }
@@ -110,7 +181,7 @@ impl PackedEpoch {
             let (number, row) = self.place(row);
             let window = match last.take() {
                 Some((same, window)) if same == number => window,
-                _ => self.shared.window(assembler, number)?,
+                _ => self.shared.window(number),
             };
             let row = window.rows.row(usize::try_from(row).unwrap_or(usize::MAX));
             records.extend(row.iter().map(|piece| window.records[piece.position]));
@@ -121,149 +192,54 @@ impl PackedEpoch {
         let found = assembler.locate_all(&records)?;
         let held = assembler.store().hold(|| Ok(found.clone()))?;
         let places = places(&found, &held, OpenShard::ragged_place)?;
-        Filling { plan, shared: &self.shared, places: &places, pieces: &pieces, ends: &ends }
+        let sources = sources(&places, &pieces, plan.spec.item_bytes);
+        let Sequences { packing, pad, ignore, .. } = &*self.shared.sequences;
+        Filling { plan, spread, length: packing.length, pad, ignore, sources: &sources, ends: &ends }
             .write(assembler.pool())
     }
 }
 
 impl Shared {
     /// Give a window that was packed lately, or pack it.
-    fn window(&self, assembler: &Assembler, window: u64) -> Result<Arc<Window>, BatchError> {
+    fn window(&self, window: u64) -> Arc<Window> {
         let found =
             self.recent().iter().find(|(number, _)| *number == window).map(|(_, kept)| Arc::clone(kept));
         if let Some(kept) = found {
-            return Ok(kept);
+            return kept;
         }
         // Two threads may pack it at once: both make the same, and nobody waits.
-        let packed = Arc::new(self.pack(assembler, window)?);
+        let packed = Arc::new(self.pack(window));
         let mut recent = self.recent();
         recent.push_front((window, Arc::clone(&packed)));
         recent.truncate(KEPT);
-        Ok(packed)
+        packed
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, Arc<Window>)>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pack(&self, assembler: &Assembler, window: u64) -> Result<Window, BatchError> {
-        let start = window * self.packing.window as u64;
-        let len = (self.order.len() - start).min(self.packing.window as u64);
-        let mut records = Vec::with_capacity(self.packing.window);
-        self.order.fill(start, usize::try_from(len).unwrap_or(usize::MAX), &mut records);
-        let found = assembler.locate_all(&records)?;
-        let held = assembler.store().hold(|| Ok(found.clone()))?;
-        let places = places(&found, &held, OpenShard::ragged_place)?;
-        let rows = pack(&lengths(0, &places), self.packing.length);
-        Ok(Window { records, rows })
+    fn pack(&self, window: u64) -> Window {
+        let mut records = Vec::with_capacity(self.sequences.packing.window);
+        self.sequences.window(&self.order, window, &mut records);
+        let lengths: Vec<usize> =
+            records.iter().map(|&record| self.sequences.length(record) as usize).collect();
+        Window { rows: pack(&lengths, self.sequences.packing.length), records }
     }
 }
 
-/// The one column that is packed.
-fn plan(assembler: &Assembler) -> Result<&RaggedPlan, BatchError> {
+/// The one column that is packed, and the loop that writes its tokens.
+fn plan(assembler: &Assembler) -> Result<(&RaggedPlan, Spread), BatchError> {
     let forms = assembler.forms();
     let refuse = |column: &str, detail: &str| {
         Err(BatchError::Form { column: column.to_owned(), detail: detail.to_owned() })
     };
     match (&forms.fixed[..], &forms.ragged[..]) {
-        ([], [plan]) => {
-            let ids = matches!(plan.target, Target::Stored(Element::I32 | Element::I64));
-            if !ids || !plan.spec.item_shape.is_empty() {
-                return refuse(&plan.spec.name, "what is packed are lists of integers, as int32 or int64");
-            }
-            Ok(plan)
-        }
+        ([], [plan]) => match spread(plan.spec.element, plan.target) {
+            Some(spread) if plan.spec.item_shape.is_empty() => Ok((plan, spread)),
+            _ => refuse(&plan.spec.name, "what is packed are lists of integers, as int32 or int64"),
+        },
         ([first, ..], _) => refuse(&first.name, "its rows are of one width: only lists are packed"),
         _ => refuse("", "exactly one column of lists is packed"),
     }
-}
-
-/// Rows on their way into buffers.
-struct Filling<'a> {
-    plan: &'a RaggedPlan,
-    shared: &'a Shared,
-    /// Where each piece's sequence lies.
-    places: &'a [RaggedPlace<'a>],
-    pieces: &'a [Piece],
-    /// Where each row's pieces end.
-    ends: &'a [usize],
-}
-
-impl Filling<'_> {
-    fn write(&self, pool: &BufferPool) -> Result<Vec<Memory>, BatchError> {
-        let length = self.shared.packing.length;
-        let too_large = || BatchError::TooLarge { what: "a batch" };
-        let items = length.checked_mul(self.ends.len()).ok_or_else(too_large)?;
-        // Positions of documents are int32, as attention kernels want them.
-        i32::try_from(items).map_err(|_| too_large())?;
-        let row_bytes = length * self.plan.item_bytes;
-        let take = || pool.take(items * self.plan.item_bytes);
-        let (mut ids, mut labels, mut positions) = (take()?, take()?, take()?);
-        let mut bounds = vec![0_i32];
-        let mut next = 0;
-        for (row, &end) in self.ends.iter().enumerate() {
-            let bytes = row * row_bytes..(row + 1) * row_bytes;
-            let targets = [&mut ids[bytes.clone()], &mut labels[bytes.clone()], &mut positions[bytes]];
-            self.row(next..end, row * length, targets, &mut bounds);
-            next = end;
-        }
-        let bounds = bounds_buffer(pool, &bounds)?;
-        Ok([ids, labels, positions, bounds].into_iter().map(Memory::Own).collect())
-    }
-
-    /// Write one row's pieces, and its padding as a document of its own.
-    fn row(
-        &self,
-        pieces: std::ops::Range<usize>,
-        first: usize,
-        [ids, labels, positions]: [&mut [u8]; 3],
-        bounds: &mut Vec<i32>,
-    ) {
-        let (stored, item, length) =
-            (self.plan.spec.item_bytes, self.plan.item_bytes, self.shared.packing.length);
-        let mut filled = 0;
-        let bound = |at: usize| i32::try_from(first + at).unwrap_or(i32::MAX);
-        for number in pieces {
-            if let (Some(&(columns, row)), Some(piece)) =
-                (self.places.get(number + AHEAD), self.pieces.get(number + AHEAD))
-            {
-                nexa_io::prefetch(&columns[0].row(row)[piece.start * stored..]);
-            }
-            let ((columns, row), piece) = (self.places[number], self.pieces[number]);
-            let source = &columns[0].row(row)[piece.start * stored..][..piece.len * stored];
-            let here = filled * item..(filled + piece.len) * item;
-            self.plan.put(source, &mut ids[here.clone()]);
-            labels[here.clone()].copy_from_slice(&ids[here.clone()]);
-            count(&mut positions[here], item);
-            filled += piece.len;
-            bounds.push(bound(filled));
-        }
-        if filled < length {
-            fill(&mut ids[filled * item..], &self.shared.pad);
-            fill(&mut labels[filled * item..], &self.shared.ignore);
-            count(&mut positions[filled * item..], item);
-            bounds.push(bound(length));
-        }
-    }
-}
-
-/// Write 0, 1, 2, … as int32 or int64.
-fn count(target: &mut [u8], item: usize) {
-    if item == 4 {
-        for (at, to) in target.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            *to = (at as i32).to_ne_bytes();
-        }
-    } else {
-        for (at, to) in target.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *to = (at as i64).to_ne_bytes();
-        }
-    }
-}
-
-fn bounds_buffer(pool: &BufferPool, bounds: &[i32]) -> Result<PooledBuf, BatchError> {
-    let mut buffer = pool.take(bounds.len() * 4)?;
-    for (to, bound) in buffer.as_chunks_mut::<4>().0.iter_mut().zip(bounds) {
-        *to = bound.to_ne_bytes();
-    }
-    Ok(buffer)
 }

@@ -232,7 +232,18 @@ pub(crate) fn fill(padding: &mut [u8], pattern: &[u8]) {
     match pattern {
         [] => {}
         [first, others @ ..] if others.iter().all(|byte| byte == first) => padding.fill(*first),
-        _ => padding.chunks_exact_mut(pattern.len()).for_each(|to| to.copy_from_slice(pattern)),
+        _ => match pattern.len() {
+            2 => fill_arrays::<2>(padding, pattern),
+            4 => fill_arrays::<4>(padding, pattern),
+            8 => fill_arrays::<8>(padding, pattern),
+            width => padding.chunks_exact_mut(width).for_each(|to| to.copy_from_slice(pattern)),
+        },
+    }
+}
+
+fn fill_arrays<const WIDTH: usize>(padding: &mut [u8], pattern: &[u8]) {
+    if let Some(pattern) = pattern.first_chunk::<WIDTH>() {
+        padding.as_chunks_mut::<WIDTH>().0.fill(*pattern);
     }
 }
 

@@ -16,7 +16,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+#[cfg(not(all(loom, test)))]
+use std::sync::{Arc, Mutex, MutexGuard};
+
+// The same under a scheduler that tries every order of the threads' steps.
+#[cfg(all(loom, test))]
+use loom::sync::{Arc, Mutex, MutexGuard};
 
 use crate::align::Alignment;
 use crate::buffer::AlignedBuf;
@@ -261,6 +267,10 @@ impl fmt::Debug for PooledBuf {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "pool_tests.rs"]
 mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "pool_models.rs"]
+mod models;

@@ -38,7 +38,7 @@ mod _core {
     #[pymodule_export]
     use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
-    use crate::packed::PackedEpoch;
+    use crate::packed::{PackedEpoch, Packer};
     #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
     #[pymodule_export]

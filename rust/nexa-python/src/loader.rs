@@ -235,7 +235,8 @@ fn numbers(records: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
     }
     if let Ok(buffer) = PyBuffer::<i64>::get(records) {
         let index = |record: i64| {
-            u64::try_from(record).map_err(|_| PyIndexError::new_err(format!("record {record} is out of range")))
+            u64::try_from(record)
+                .map_err(|_| PyIndexError::new_err(format!("record {record} is out of range")))
         };
         return buffer.to_vec(records.py())?.into_iter().map(index).collect();
     }

@@ -79,6 +79,11 @@ def test_packed_rows_are_neither_borrowed_nor_augmented(folder: Path, extra: dic
         _loader(config, folder, None, "train", Ranks(), Finish(), borrow=borrow)
 
 
+def test_packed_rows_balance_no_classes(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="balance none"):
+        loader(folder, {"pack": {"length": 16}}, order={"balance": "classes"})
+
+
 def test_a_prepared_dataset_is_converted_as_its_config_says(base: dict[str, Any]) -> None:
     convert = {"features": {"dtype": "bfloat16", "scale": 0.5, "shift": 1}, "label": "float32"}
     config = {**base, "data": {**base["data"], "batch": {"convert": convert}}}
