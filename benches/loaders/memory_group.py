@@ -1,14 +1,18 @@
-"""A control group (version 2) with a bound on memory, in which a child process runs as on a machine that has no more."""
+"""A control group with a bound on memory, in which a child process runs as on a machine that has no more."""
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_BOUNDS = {"memory": ("memory.limit_in_bytes", None), "": ("memory.max", "memory.swap.max")}
+"""Controller as `/proc/self/cgroup` names it (version 1, version 2) → the file of its bound, and that of its swap."""
 
 
 class NoMemoryGroupError(RuntimeError):
@@ -19,7 +23,8 @@ class NoMemoryGroupError(RuntimeError):
 def memory_group(max_bytes: int) -> Iterator[Path]:
     """Make a group that takes no more than `max_bytes`, and remove it at the end.
 
-    Its folder is beside this process's own group, or below it at the root, wherever the kernel lets us.
+    Of version 1, its folder is below this process's own group; of version 2, beside it, or below it at the root, wherever the
+    kernel lets us.
 
     Yields:
         The group's folder; `join` is how a command gets in.
@@ -27,21 +32,22 @@ def memory_group(max_bytes: int) -> Iterator[Path]:
     Raises:
         NoMemoryGroupError: There are no such groups here, or they aren't ours to make.
     """
-    folder = _parent() / f"nexa-bench-{os.getpid()}"
+    parent, (bound, swap) = _parent()
+    folder = parent / f"nexa-bench-{os.getpid()}"
     try:
         folder.mkdir()
     except OSError as error:
         raise NoMemoryGroupError(f"{folder} can't be made: {error.strerror}") from error
     try:
         try:
-            (folder / "memory.max").write_text(str(max_bytes))
-            if (folder / "memory.swap.max").exists():
-                (folder / "memory.swap.max").write_text("0")
+            (folder / bound).write_text(str(max_bytes))
+            if swap and (folder / swap).exists():
+                (folder / swap).write_text("0")
         except OSError as error:
-            raise NoMemoryGroupError(f"{folder}/memory.max can't be set: {error.strerror}") from error
+            raise NoMemoryGroupError(f"{folder / bound} can't be set: {error.strerror}") from error
         yield folder
     finally:
-        folder.rmdir()
+        _remove(folder)
 
 
 def join(folder: Path, command: list[str]) -> list[str]:
@@ -49,24 +55,31 @@ def join(folder: Path, command: list[str]) -> list[str]:
     return ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(folder), *command]
 
 
-def _parent() -> Path:
-    root = next(
-        (
-            Path(line.split()[4])
-            for line in Path("/proc/self/mountinfo").read_text().splitlines()
-            if line.partition(" - ")[2].startswith("cgroup2 ")
-        ),
-        None,
-    )
-    if root is None:
-        raise NoMemoryGroupError("control groups of version 2 aren't mounted")
-    own = next(
-        line.removeprefix("0::/")
-        for line in Path("/proc/self/cgroup").read_text().splitlines()
-        if line.startswith("0::")
-    )
-    # A group with processes can't bound its children, but for the root.
-    parent = (root / own).parent if own else root
-    if "memory" not in (parent / "cgroup.subtree_control").read_text().split():
-        raise NoMemoryGroupError(f"{parent} doesn't let its children's memory be bounded")
-    return parent
+def _remove(folder: Path) -> None:
+    # A process that has ended leaves its group a moment later.
+    for _ in range(100):
+        try:
+            folder.rmdir()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    folder.rmdir()
+
+
+def _parent() -> tuple[Path, tuple[str, str | None]]:
+    groups = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        groups[controllers] = own.lstrip("/")
+    mounts = [line.partition(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount, _, kind in mounts:
+        folder = Path(mount.split()[4])
+        if kind.startswith("cgroup ") and "memory" in kind.split()[-1].split(",") and "memory" in groups:
+            return folder / groups["memory"], _BOUNDS["memory"]
+        if kind.startswith("cgroup2 ") and "" in groups:
+            # A group with processes can't bound its children, but for the root.
+            parent = (folder / groups[""]).parent if groups[""] else folder
+            if "memory" in (parent / "cgroup.subtree_control").read_text().split():
+                return parent, _BOUNDS[""]
+    raise NoMemoryGroupError("no control group of this process lets its children's memory be bounded")

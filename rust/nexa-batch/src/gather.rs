@@ -25,7 +25,7 @@ use crate::form::FixedPlan;
 pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
 
 /// Rows whose places are found at a time.
-const PART: usize = 64;
+const PART: usize = 128;
 /// Bytes that are asked for ahead: they fit the first-level cache, with what is copied.
 const AHEAD_BYTES: usize = 16 << 10;
 const MOST_AHEAD: usize = 16;
