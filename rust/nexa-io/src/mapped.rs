@@ -32,6 +32,9 @@ pub enum Access {
     Private,
 }
 
+/// The smallest of the large pages there are; a smaller file has none.
+const HUGE_PAGE: usize = 2 << 20;
+
 enum Held {
     Mapped(Mmap),
     Private(MmapMut),
@@ -79,7 +82,9 @@ impl ShardBytes {
     /// times over. A hint: where the system can't, nothing changes.
     pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
-        if let Held::Mapped(map) = &self.0 {
+        if let Held::Mapped(map) = &self.0
+            && map.len() >= HUGE_PAGE
+        {
             let _ = map.advise(memmap2::Advice::HugePage);
         }
     }
