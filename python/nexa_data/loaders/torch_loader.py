@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import torch
 from torch.utils.data import DataLoader
 
 from nexa_data import _core
-from nexa_data.augment import batch_augmentor
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.finish import MASK, Finish, collate
-from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.finish import Finish, collate
 from nexa_data.datasets.shards import ShardDataset, ShardSource
 from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.loaders.artifact import dataset_folder
-from nexa_data.loaders.mixture import MixedOrders, mixture_sources, recipe
-from nexa_data.loaders.orders import BalancedOrders, Orders, PlainOrders, block_records
-from nexa_data.loaders.packed import DistributedPackedSampler, PackedSampler
-from nexa_data.loaders.plan import BatchPlan
+from nexa_data.loaders.mixture import mixture_sources
+from nexa_data.loaders.parts import loader_parts
 from nexa_data.loaders.ranks import accelerate_runs, find_ranks
-from nexa_data.loaders.sampler import DistributedShardSampler, ShardSampler
+from nexa_data.loaders.sampler import ShardSampler
 from nexa_data.pipeline import DataPipeline
 
 if TYPE_CHECKING:
@@ -292,116 +287,8 @@ def _loader(
     *,
     borrow: bool,
 ) -> ShardLoader:
-    data, train = config.data, split == "train"
-    columns = data.batch.columns or ("features", "label")
-    batch = _global_batch(config, ranks)
-    masked = data.batch.tail == "pad"
-    if masked and MASK in columns:
-        raise ConfigError(
-            f"data.batch.tail is pad, but data.batch.columns has a column named {MASK} of its own",
-            remedy="leave the column out, or choose another tail",
-        )
-
-    def cut(records: int) -> BatchPlan:
-        tail = data.batch.tail or ("drop" if train and records >= batch else "keep")
-        return BatchPlan(records, batch, ranks.rank, ranks.world_size, tail, group=ranks.lane[1])
-
-    dataset: ShardDataset
-    sampler: ShardSampler
-    shuffle = _shuffles(config, train=train)
-    if data.batch.pack is None:
-        dataset = ShardDataset(
-            sources,
-            split,
-            columns=columns,
-            as_dict=data.batch.as_dict,
-            augment=batch_augmentor(config) if train else None,
-            finish=replace(finish, masked=masked),
-            hold=hold,
-            convert=data.batch.convert,
-            ragged=data.batch.ragged,
-            borrow=borrow,
-            direct=_direct(config, ranks, train=train),
-        )
-        orders = _orders(config, dataset, train=train)
-        kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
-        plan = cut(orders.order(0).records)
-        sampler = kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
-    else:
-        if borrow or (train and data.augmentations):
-            raise ConfigError(
-                f"{config.origin}: packed rows are neither borrowed nor augmented",
-                remedy="leave borrow and data.augmentations out, or data.batch.pack",
-            )
-        if finish.by_record:
-            raise ConfigError(
-                f"{config.origin}: packed rows are no records, to be transformed one by one",
-                remedy="leave sample_transform and collate_fn out, or data.batch.pack",
-            )
-        if data.order.balance is not None:
-            raise ConfigError(
-                f"{config.origin}: a packed row holds sequences of several classes, which balance none",
-                remedy="leave data.order.balance out, or data.batch.pack",
-            )
-        finish = replace(finish, masked=masked)
-        dataset = packed = PackedDataset(sources, split, pack=data.batch.pack, finish=finish, hold=hold)
-        orders = _orders(config, packed, train=train)
-        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
-        plan = cut(packed.epoch(orders.order(0)).rows)
-        sampler = packed_kind(packed, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
-    return ShardLoader(dataset, sampler, pin_memory=data.pin_memory and _has_device())
-
-
-def _shuffles(config: Config, *, train: bool) -> bool:
-    return train and config.data.shuffle and config.data.order.mode != "none"
-
-
-def _direct(config: Config, ranks: Ranks, *, train: bool) -> bool | None:
-    """Return whether blocks are read past the page cache; None: if the dataset is beyond memory."""
-    order = config.data.order
-    if order.mode != "block" or not _shuffles(config, train=train):
-        return False
-    if order.direct != "auto":
-        return order.direct
-    # Each rank's batches take from all blocks: ranks that map them share what each of them would read.
-    return False if ranks.distributed or ranks.lane[1] > 1 else None
-
-
-def _orders(config: Config, dataset: ShardDataset, *, train: bool) -> Orders:
-    """Return what decides the orders of a split: only train is mixed, balanced or shuffled."""
-    order, shuffle = config.data.order, _shuffles(config, train=train)
-    if train and config.data.mixture is not None:
-        mixed = recipe(config.data.mixture, config.data.mixture.sources, dataset.source_records)
-        return MixedOrders(
-            [
-                f"{named.artifact} ({source.split})"
-                for named, source in zip(config.data.mixture.sources, dataset.sources, strict=True)
-            ],
-            [source.fingerprint for source in dataset.sources],
-            dataset.source_records,
-            mixed,
-            seed=config.seed,
-            shuffle=shuffle,
-        )
-    if train and order.balance == "classes":
-        return BalancedOrders(tuple(dataset.classes[1]), config.seed, shuffle=shuffle)
-    if order.mode != "block" or not shuffle:
-        return PlainOrders(len(dataset), config.seed, shuffle)
-    block = order.block or block_records(dataset.record_bytes)
-    return PlainOrders(len(dataset), config.seed, shuffle, block, order.window)
-
-
-def _global_batch(config: Config, ranks: Ranks) -> int:
-    """Return the records of a batch over the ranks that we cut for; whole ones may be dealt out by somebody else."""
-    data, lanes = config.data, ranks.lane[1]
-    if data.global_batch_size is None:
-        return data.batch_size * ranks.world_size
-    if data.global_batch_size % lanes:
-        raise ConfigError(
-            f"data.global_batch_size {data.global_batch_size} can't be dealt out to {lanes} processes by {ranks.source}",
-            remedy="make it a multiple",
-        )
-    return data.global_batch_size // lanes
+    dataset, sampler = loader_parts(config, sources, hold, split, ranks, finish, borrow=borrow)
+    return ShardLoader(dataset, sampler, pin_memory=config.data.pin_memory and _has_device())
 
 
 def _has_device() -> bool:
