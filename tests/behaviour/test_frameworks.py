@@ -92,6 +92,20 @@ def test_accelerate_deals_out_every_record_once_and_skips(tmp_path: Path, world_
 
 
 @needs("accelerate")
+@pytest.mark.parametrize("way", ["dispatch", "split", "dispatch and split"])
+def test_accelerate_draws_for_all_or_splits_and_every_record_comes_once(tmp_path: Path, way: str) -> None:
+    config = numbered(tmp_path, 96, batch_size=BATCH)
+    ranks = run_ranks("accelerated_otherwise.py", 2, config, way)
+    for epoch in range(2):
+        assert sorted(flat(flat(rank["epochs"][epoch]) for rank in ranks)) == list(range(96))
+    assert ranks[0]["epochs"][0] != ranks[0]["epochs"][1]
+    whole = "split" not in way
+    for rank in ranks:
+        assert {len(batch) for epoch in rank["epochs"] for batch in epoch} == {BATCH if whole else BATCH // 2}
+        assert {len(epoch) for epoch in rank["epochs"]} == {rank["batches"]}
+
+
+@needs("accelerate")
 @needs("transformers")
 def test_the_trainer_of_transformers_sees_every_record_once_and_resumes(tmp_path: Path) -> None:
     config = numbered(tmp_path, 96, batch_size=BATCH, batch={"as": "dict"})
@@ -120,3 +134,10 @@ def test_lightning_with_its_own_sampler_replacement_sees_every_record_once(
         drawn = list(chain.from_iterable(rank["epochs"]))
         assert rank["stats"]["batches"] == len(drawn)
         assert rank["stats"]["records"] == BATCH * len(drawn)
+
+
+@needs("pytorch_lightning")
+def test_lightning_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    (found,) = run_ranks("lightning_resumed.py", 1, numbered(tmp_path, 96, batch_size=BATCH))
+    assert len(found["before"]) < 96 // BATCH
+    assert found["before"] + found["after"] == found["straight"]

@@ -20,6 +20,7 @@ use std::ops::Range;
 use nexa_records::FixedColumn;
 
 use crate::form::FixedPlan;
+use crate::lanes::{Lanes, Work, dispatch};
 
 /// Where a row lies: the columns of a chunk, and the row's number in it.
 pub(crate) type Place<'a> = (&'a [FixedColumn], usize);
@@ -65,7 +66,7 @@ pub(crate) fn gather<'a, E>(
             }
             let these = &mut target[copied * plan.row_bytes..][..ready * plan.row_bytes];
             match &plan.convert {
-                None => copy(rows, ahead, width, these),
+                None => dispatch(Copy { rows, ahead, width, target: these }),
                 Some(convert) => {
                     let targets = these.chunks_exact_mut(plan.row_bytes);
                     each(rows, ahead, width, targets, |from, to| convert.run(from, to));
@@ -78,25 +79,42 @@ pub(crate) fn gather<'a, E>(
     Ok(())
 }
 
-fn copy(rows: &[&[u8]], ahead: usize, width: usize, target: &mut [u8]) {
-    match width {
-        1 => copy_arrays::<1>(rows, ahead, target),
-        2 => copy_arrays::<2>(rows, ahead, target),
-        4 => copy_arrays::<4>(rows, ahead, target),
-        8 => copy_arrays::<8>(rows, ahead, target),
-        16 => copy_arrays::<16>(rows, ahead, target),
-        32 => copy_arrays::<32>(rows, ahead, target),
-        64 => copy_arrays::<64>(rows, ahead, target),
-        128 => copy_arrays::<128>(rows, ahead, target),
-        256 => copy_arrays::<256>(rows, ahead, target),
-        _ => each(rows, ahead, width, target.chunks_exact_mut(width), |from, to| to.copy_from_slice(from)),
+/// Rows as stored, side by side.
+struct Copy<'a> {
+    rows: &'a [&'a [u8]],
+    ahead: usize,
+    width: usize,
+    target: &'a mut [u8],
+}
+
+impl Work for Copy<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let width = self.width;
+        match width {
+            1 => self.arrays::<1>(),
+            2 => self.arrays::<2>(),
+            4 => self.arrays::<4>(),
+            8 => self.arrays::<8>(),
+            16 => self.arrays::<16>(),
+            32 => self.arrays::<32>(),
+            64 => self.arrays::<64>(),
+            128 => self.arrays::<128>(),
+            256 => self.arrays::<256>(),
+            _ => {
+                let targets = self.target.chunks_exact_mut(width);
+                each(self.rows, self.ahead, width, targets, |from, to| to.copy_from_slice(from));
+            }
+        }
     }
 }
 
-fn copy_arrays<const WIDTH: usize>(rows: &[&[u8]], ahead: usize, target: &mut [u8]) {
-    each(rows, ahead, WIDTH, target.as_chunks_mut::<WIDTH>().0.iter_mut(), |from, to| {
-        to.copy_from_slice(from);
-    });
+impl Copy<'_> {
+    #[inline(always)]
+    fn arrays<const WIDTH: usize>(self) {
+        let targets = self.target.as_chunks_mut::<WIDTH>().0.iter_mut();
+        each(self.rows, self.ahead, WIDTH, targets, |from, to| to.copy_from_slice(from));
+    }
 }
 
 /// Fill each of `targets` from the row of its number, `width` bytes, when that is near.
