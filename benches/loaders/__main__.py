@@ -167,8 +167,10 @@ def main() -> None:
         else beyond.run(chosen.dir, shards=4 if chosen.quick else beyond.SHARDS, rounds=chosen.rounds)
     )
     lines = "".join(f"- {name}: {value}\n" for name, value in facts.items() if name != "disk scheduler")
-    text = f"# Loaders beside the memory's limit and the peers\n\n{lines}" + "".join(
-        table.workload(key, runs, part=chosen.part) for key, runs in found.items() if table.OURS in runs
+    shown = {key: runs for key, runs in found.items() if table.OURS in runs}
+    text = (
+        f"# Loaders beside the memory's limit and the peers\n\n{lines}\n{table.summary(shown) if shown else ''}"
+        + "".join(table.workload(key, runs, part=chosen.part) for key, runs in shown.items())
     )
     costs = _costs(chosen) if "W1" in found else None
     text += table.costs(costs) if costs else ""

@@ -44,6 +44,33 @@ def rows(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in every)
 
 
+def summary(found: dict[str, Runs]) -> str:
+    """Return one table of all workloads: rates, and how many times faster our loader is."""
+    first = next(iter(found.values()))
+    names = sorted(first, key=lambda name: -median(first, name))
+    names += [name for runs in found.values() for name in runs if name not in names]
+    head = ["shuffled, unless said"]
+    for key in found:
+        head += [f"{key}, M records/s", "ours is"]
+    lines = []
+    for name in dict.fromkeys(names):
+        ours = CONTESTANTS[name].kind == "ours"
+        line = [f"**{name}**" if ours else name]
+        for runs in found.values():
+            if name not in runs:
+                line += ["", ""]
+                continue
+            rate = median(runs, name) / 1e6
+            against = IN_ORDER if CONTESTANTS[name].kind == "scan" else OURS
+            line += [f"{rate:.3g}", "" if ours else f"{_shown(ratio(runs, against, name)[0])} ×"]
+        lines.append(line)
+    return rows(head, lines)
+
+
+def _shown(times: float) -> str:
+    return f"{times:,.0f}" if times >= 20 else f"{times:.1f}" if times >= 2 else f"{times:.2f}"
+
+
 def workload(key: str, runs: Runs, *, part: int) -> str:
     """Return a workload's tables."""
     work = WORKLOADS[key].smaller(part)
