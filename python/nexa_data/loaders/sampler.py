@@ -111,7 +111,8 @@ class ShardSampler(BatchSampler):
         return self.plan.global_batch
 
     def __len__(self) -> int:
-        return self.plan.batches(self._first)
+        # Also of an epoch that is resumed the whole: who counts batches counts on from those before.
+        return -(-self._first // self.plan.global_batch) + self.plan.batches(self._first)
 
     def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]
         return _SharedIterator(self._requests())

@@ -163,8 +163,8 @@ def build_loader(  # noqa: PLR0913 (one for each option)
     """Return the loader of one split.
 
     A single process prepares (and with `data.cache_dir` stages) the dataset if that hasn't been done. `len(loader)`
-    is the number of batches, `len(loader.dataset)` of records. Only train is shuffled, in an order that is a function
-    of seed and epoch, and drops its last, shorter batch (unless it is the only one).
+    is the number of batches of an epoch, also of one that is resumed, `len(loader.dataset)` of records. Only train is
+    shuffled, in an order that is a function of seed and epoch, and drops its last, shorter batch (unless it is the only one).
 
     With `data.mixture` nothing is prepared: the loader reads the artifacts that it names, train in turns by their
     weights, the other splits one after the other.

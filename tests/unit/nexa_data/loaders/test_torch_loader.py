@@ -179,6 +179,7 @@ def test_resuming_continues_at_the_next_record_with_every_later_epoch(
     state = pickle.loads(pickle.dumps(loader.state_dict()))  # noqa: S301 (our own)
     resumed = build_loader(base, "train")
     resumed.load_state_dict(state)
+    assert len(resumed) == len(straight)
     assert before + ids(resumed) + ids(resumed) == expected
 
 
