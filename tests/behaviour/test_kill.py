@@ -265,11 +265,15 @@ import os, signal, sys
 from pathlib import Path
 from nexa_data.prepare import stage_catalog_to_nvme
 
+destination = Path(sys.argv[2])
+journal = destination.parent / f".{destination.name}.partial" / "staging_shards.jsonl"
+
 def strike(done, total):
-    if done:
+    # What is done is told before it is proven.
+    if done == total or (done and journal.exists() and journal.stat().st_size):
         os.kill(os.getpid(), signal.SIGKILL)
 
-stage_catalog_to_nvme(Path(sys.argv[1]), Path(sys.argv[2]), shard_progress=strike, reuse=sys.argv[3] == "True")
+stage_catalog_to_nvme(Path(sys.argv[1]), destination, shard_progress=strike, reuse=sys.argv[3] == "True")
 """
 
 
