@@ -12,8 +12,8 @@ __all__ = ["LoaderStats"]
 class LoaderStats:
     """Sums since the loader was made, in this process, over all epochs.
 
-    `ahead`, the buffers and `window_bytes` are of this moment. `waited_s` is the training loop's: it is short of data as long as that grows. `ready_s` is the opposite: batches lay
-    finished before somebody took them.
+    `ahead`, the buffers and `window_bytes` are of this moment. `waited_s` is the training loop's: it is short of data as
+    long as that grows. `ready_s` is the opposite: batches lay finished before somebody took them.
 
     Args:
         batches: Batches that the native core handed over.

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data import _core
 from nexa_data.config_columns import PackConfig, parse_pack
-from nexa_data.datasets.shards import BatchRequest, EpochOrder, ShardDataset, ShardSource
-from nexa_data.optional import needed
-
-with needed("torch", "PackedDataset"):
-    import torch
+from nexa_data.datasets.forms import tensor
+from nexa_data.datasets.requests import BatchRequest
+from nexa_data.datasets.shards import EpochOrder, ShardDataset, ShardSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,11 +107,7 @@ class PackedDataset(ShardDataset):
     @property
     def row_bytes(self) -> int:
         """Bytes of a row over ids, labels and positions."""
-        return 3 * self.pack.length * self._dtype.itemsize
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.int32 if self.pack.dtype == "int32" else torch.int64
+        return 3 * self.pack.length * (4 if self.pack.dtype == "int32" else 8)
 
     def epoch(self, order: EpochOrder) -> _core.PackedEpoch:
         """Return the rows of the epoch that has this order, of all records of the split."""
@@ -173,10 +167,10 @@ class PackedDataset(ShardDataset):
 
     def _rows(self, buffers: Sequence[_core.Buffer], rows: int) -> dict[str, Tensor]:
         ids, labels, positions, bounds = buffers
-        dtype, shape = self._dtype, (rows, self.pack.length)
+        dtype, shape = self.pack.dtype, (rows, self.pack.length)
         return {
-            "input_ids": torch.frombuffer(ids, dtype=dtype).view(shape),
-            "labels": torch.frombuffer(labels, dtype=dtype).view(shape),
-            "position_ids": torch.frombuffer(positions, dtype=dtype).view(shape),
-            "cu_seqlens": torch.frombuffer(bounds, dtype=torch.int32),
+            "input_ids": tensor(ids, dtype, shape),
+            "labels": tensor(labels, dtype, shape),
+            "position_ids": tensor(positions, dtype, shape),
+            "cu_seqlens": tensor(bounds, "int32", (len(bounds) // 4,)),
         }

@@ -20,14 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nexa_data.config import Config
-    from nexa_data.config_columns import PackConfig
     from nexa_data.datasets.finish import Finish
     from nexa_data.datasets.shards import ShardSource
     from nexa_data.holds import Hold
     from nexa_data.loaders.orders import Orders
     from nexa_data.loaders.ranks import Ranks
-
-    _Holds = Hold | Sequence[Hold | None] | None
 
 __all__ = ["loader_parts"]
 
@@ -35,7 +32,7 @@ __all__ = ["loader_parts"]
 def loader_parts(
     config: Config,
     sources: Sequence[ShardSource],
-    hold: _Holds,
+    hold: Hold | Sequence[Hold | None] | None,
     split: str,
     ranks: Ranks,
     finish: Finish,
@@ -65,8 +62,16 @@ def loader_parts(
             remedy="leave the column out, or choose another tail",
         )
     finish = replace(finish, masked=masked)
+    shuffle = _shuffles(config, train=train)
     if data.batch.pack is not None:
-        return _packed(config, data.batch.pack, sources, hold, split, ranks, finish, borrow=borrow)
+        _check_packable(config, finish, train=train, borrow=borrow)
+        packed = PackedDataset(sources, split, pack=data.batch.pack, finish=finish, hold=hold)
+        orders = _orders(config, packed, train=train)
+        packed_kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
+        plan = _plan(config, packed.epoch(orders.order(0)).rows, ranks, train=train)
+        return packed, packed_kind(
+            packed, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders
+        )
     dataset = ShardDataset(
         sources,
         split,
@@ -83,22 +88,11 @@ def loader_parts(
     orders = _orders(config, dataset, train=train)
     kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
     plan = _plan(config, orders.order(0).records, ranks, train=train)
-    shuffle = _shuffles(config, train=train)
     return dataset, kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
 
 
-def _packed(
-    config: Config,
-    pack: PackConfig,
-    sources: Sequence[ShardSource],
-    hold: _Holds,
-    split: str,
-    ranks: Ranks,
-    finish: Finish,
-    *,
-    borrow: bool,
-) -> tuple[PackedDataset, PackedSampler]:
-    data, train = config.data, split == "train"
+def _check_packable(config: Config, finish: Finish, *, train: bool, borrow: bool) -> None:
+    data = config.data
     if borrow or (train and data.augmentations):
         raise ConfigError(
             f"{config.origin}: packed rows are neither borrowed nor augmented",
@@ -114,12 +108,6 @@ def _packed(
             f"{config.origin}: a packed row holds sequences of several classes, which balance none",
             remedy="leave data.order.balance out, or data.batch.pack",
         )
-    dataset = PackedDataset(sources, split, pack=pack, finish=finish, hold=hold)
-    orders = _orders(config, dataset, train=train)
-    kind = DistributedPackedSampler if ranks.world_size > 1 else PackedSampler
-    plan = _plan(config, dataset.epoch(orders.order(0)).rows, ranks, train=train)
-    shuffle = _shuffles(config, train=train)
-    return dataset, kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
 
 
 def _plan(config: Config, records: int, ranks: Ranks, *, train: bool) -> BatchPlan:

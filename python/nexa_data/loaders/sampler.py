@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from nexa_data import _core
-from nexa_data.datasets.shards import BatchRequest
+from nexa_data.datasets.requests import BatchRequest
 from nexa_data.errors import ConfigError
 from nexa_data.loaders.orders import PlainOrders
 
