@@ -21,7 +21,7 @@ class OrderConfig(Section):
     """Records of a block of mode `block`; default: a power of two, 4 to 8 MiB of what is loaded."""
     window: Count = 64
     """Blocks that mode `block` mixes at a time."""
-    direct: bool | Literal["auto"] = "auto"
+    direct: Literal["auto", True, False] = "auto"
     """Whether mode `block` reads its blocks past the page cache, a window ahead, instead of mapping the shards: two windows
     are in memory then. `auto`: if the shards are more than memory holds, two windows fit, and no other rank reads them."""
     balance: Literal["classes"] | None = None
@@ -31,7 +31,10 @@ class OrderConfig(Section):
     def _one_mode(self) -> Self:
         given = sorted({"block", "direct", "window"} & self.model_fields_set)
         if given and self.mode != "block":
-            raise ValueError(f"{' and '.join(given)} want mode block; set it, or leave them out")
+            wanted = " wants mode block; set it, or leave it out"
+            if len(given) > 1:
+                wanted = " want mode block; set it, or leave them out"
+            raise ValueError(" and ".join(given) + wanted)
         if self.balance and self.mode != "full":
             raise ValueError(f"balance wants mode full, not {self.mode}")
         return self

@@ -34,10 +34,14 @@ def test_the_list_of_sources_is_a_whole_mixture() -> None:
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
-        ({"order": {"window": 4}}, "window want mode block"),
-        ({"order": {"mode": "none", "block": 4}}, "block want mode block"),
-        ({"order": {"direct": True}}, "direct want mode block"),
-        ({"order": {"mode": "block", "direct": "always"}}, "order.direct"),
+        ({"order": {"window": 4}}, "window wants mode block; set it, or leave it out"),
+        ({"order": {"mode": "none", "block": 4}}, "block wants mode block"),
+        ({"order": {"direct": True}}, "direct wants mode block"),
+        ({"order": {"block": 4, "window": 4}}, "block and window want mode block; set it, or leave them out"),
+        (
+            {"order": {"mode": "block", "direct": "always"}},
+            "order.direct: input should be 'auto', True or False",
+        ),
         ({"order": {"mode": "block", "balance": "classes"}}, "balance wants mode full"),
         ({"order": {"mode": "none", "balance": "classes"}}, "balance wants mode full"),
         ({"mixture": []}, "at least 1 item"),
