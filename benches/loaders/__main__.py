@@ -164,7 +164,7 @@ def main() -> None:
     cold = (
         None
         if without
-        else beyond.run(chosen.dir, shards=4 if chosen.quick else beyond.SHARDS, rounds=chosen.rounds)
+        else beyond.run(chosen.dir, rounds=chosen.rounds, **(beyond.SMALL if chosen.quick else {}))
     )
     lines = "".join(f"- {name}: {value}\n" for name, value in facts.items() if name != "disk scheduler")
     shown = {key: runs for key, runs in found.items() if table.OURS in runs}

@@ -17,8 +17,8 @@ def _anonymous() -> int:
 
 
 def main() -> None:
-    """Measure `argv`: folder of the catalog, records of a batch, whether blocks are read directly."""
-    folder, batch, direct = sys.argv[1:4]
+    """Measure `argv`: folder of the catalog, records of a batch, `direct` or `mapped`, blocks of a window."""
+    folder, batch, direct, window = sys.argv[1:5]
     from nexa_data.datasets.shards import ShardDataset
     from nexa_data.loaders.orders import PlainOrders, block_records
     from nexa_data.loaders.plan import BatchPlan
@@ -27,7 +27,9 @@ def main() -> None:
 
     began = time.perf_counter()
     dataset = ShardDataset(folder, "train", direct=direct == "direct")
-    orders = PlainOrders(len(dataset), 0, shuffle=True, block=block_records(dataset.record_bytes), window=64)
+    orders = PlainOrders(
+        len(dataset), 0, shuffle=True, block=block_records(dataset.record_bytes), window=int(window)
+    )
     plan = BatchPlan(len(dataset), int(batch), 0, 1, "keep")
     loader = ShardLoader(dataset, ShardSampler(dataset, plan, seed=0, shuffle=True, orders=orders))
     before, peak = _anonymous(), 0

@@ -16,7 +16,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 from benches.loaders import beyond
-print(json.dumps(beyond.run(Path(sys.argv[1]), shards=12, rounds=1)))
+print(json.dumps(beyond.run(Path(sys.argv[1]), rounds=1, **beyond.SMALL)))
 """
 
 
@@ -41,7 +41,7 @@ def test_an_epoch_beyond_memory_leaves_the_page_cache_as_it_was(tmp_path: Path) 
         pytest.skip(direct["source_reason"])
     assert direct["source"] == "direct"
     assert direct["cached_bytes"] <= 0.02 * found["bytes"]
-    # Two windows of 64 blocks, and what torch and the batches take.
-    assert direct["window_bytes"] <= 2 * 64 * 32768 * 136 * 1.25
+    # Two windows of 8 blocks, and a quarter.
+    assert direct["window_bytes"] <= 2 * 8 * 32768 * 136 * 1.25
     if "unbounded" in found:
         pytest.skip(f"right, but not in a control group: {found['unbounded']}")
