@@ -65,7 +65,8 @@ def drawn(kind: pa.DataType, rows: int, random: np.random.Generator) -> pa.Array
         return pa.array(texts if text else [each.encode() for each in texts], kind)
     if kind == pa.bool_():
         return pa.array(random.integers(0, 2, rows).astype(bool))
-    return pa.array(random.integers(0, 100, rows).astype(kind.to_pandas_dtype()), kind)
+    dtype = pa.array([], kind).to_numpy(zero_copy_only=False).dtype
+    return pa.array(random.integers(0, 100, rows).astype(dtype), kind)
 
 
 def write(folder: Path, sizes: list[int], chunk: int, columns: list[str], seed: int) -> pa.Table:

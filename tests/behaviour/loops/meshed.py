@@ -12,6 +12,8 @@ def main(config: str, out: str) -> None:
     from nexa_data.loaders.torch_loader import build_loader
     from torch.distributed.device_mesh import init_device_mesh
 
+    # Said, since a build with CUDA would otherwise begin with a backend for devices that aren't there.
+    torch.distributed.init_process_group("gloo")
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
     found = {}
     for name, options in {
@@ -24,6 +26,8 @@ def main(config: str, out: str) -> None:
         found[name] = [numbers(batch) for batch in loader]
     found["submesh"] = [numbers(batch) for batch in build_loader(config, "train", mesh=mesh["dp"])]
     tell(out, torch.distributed.get_rank(), {"place": mesh.get_coordinate(), "found": found})
+    # The first rank keeps the store, which older versions of torch ask once more for each sub-mesh.
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 

@@ -108,7 +108,13 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> Non
         load_config(path)
 
 
-@pytest.mark.parametrize("value", ["{features:{as:padded}}", "[1", "{a: 'b}"])
+def test_an_override_without_a_space_after_the_colon_is_refused_at_its_place() -> None:
+    # PyYAML before 6.0.2 reads a key there, which nobody knows.
+    with pytest.raises(ConfigError, match=r"data\.batch\.ragged=.*(space after a colon|unknown key)"):
+        load_config(data(), overrides=["data.batch.ragged={features:{as:padded}}"])
+
+
+@pytest.mark.parametrize("value", ["[1", "{a: 'b}"])
 def test_an_override_that_is_no_yaml_is_named_with_the_remedy(value: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.batch\.ragged=.* is not valid YAML.*space after a colon"):
         load_config(data(), overrides=[f"data.batch.ragged={value}"])
