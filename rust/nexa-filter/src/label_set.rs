@@ -14,6 +14,7 @@
 use std::collections::HashSet;
 
 use crate::hash::LabelHash;
+use crate::membership::fill_words;
 
 /// Spans up to this many labels are always a bitmap: 8 KiB.
 const ALWAYS_DENSE_BITS: u64 = 64 << 10;
@@ -59,21 +60,22 @@ impl Bitmap {
         let word = self.words[(distance >> 6).min(outside) as usize];
         (word >> (distance & 63)) & 1 == 1
     }
+
+    fn len(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
 }
 
 impl LabelSet {
     /// Build the set; duplicates count once, and an empty set allows nothing.
     pub fn new(labels: impl IntoIterator<Item = i64>) -> Self {
+        let labels: Vec<i64> = labels.into_iter().collect();
+        let span = labels.iter().copied().min().zip(labels.iter().copied().max());
+        if let Some(bitmap) = span.and_then(|(low, high)| dense(&labels, low, high)) {
+            return Self { len: bitmap.len(), members: Members::Dense(bitmap), span };
+        }
         let members: HashSet<i64, LabelHash> = labels.into_iter().collect();
-        let len = members.len();
-        let span = members.iter().fold(None, |span: Option<(i64, i64)>, &label| {
-            Some(span.map_or((label, label), |(low, high)| (low.min(label), high.max(label))))
-        });
-        let members = match span.and_then(|(low, high)| dense(&members, low, high)) {
-            Some(bitmap) => Members::Dense(bitmap),
-            None => Members::Sparse(members),
-        };
-        Self { members, len, span }
+        Self { len: members.len(), members: Members::Sparse(members), span }
     }
 
     /// Say whether a label is allowed.
@@ -136,6 +138,19 @@ impl LabelSet {
         }
     }
 
+    /// Fill a bit for each label, by its key, 64 a word.
+    pub(crate) fn fill_words<const N: usize>(
+        &self,
+        labels: &[[u8; N]],
+        words: &mut [u64],
+        key: impl Fn([u8; N]) -> i64,
+    ) {
+        match &self.members {
+            Members::Dense(bitmap) => fill_words(labels, words, |label| bitmap.contains(key(label))),
+            Members::Sparse(members) => fill_words(labels, words, |label| members.contains(&key(label))),
+        }
+    }
+
     /// Return how many rows [`select`](Self::select) would return.
     #[must_use]
     pub fn count(&self, labels: &[i64], invert: bool) -> usize {
@@ -154,16 +169,16 @@ impl FromIterator<i64> for LabelSet {
 }
 
 /// Build a bitmap over `low..=high`, or `None` where it would be too large for what it holds.
-fn dense(members: &HashSet<i64, LabelHash>, low: i64, high: i64) -> Option<Bitmap> {
+fn dense(labels: &[i64], low: i64, high: i64) -> Option<Bitmap> {
     // i64::MIN..=i64::MAX has 2^64 labels, one more than fits: such a span has no number and no bitmap.
     let bits = high.abs_diff(low).checked_add(1)?;
     let allowed =
-        (members.len() as u64).saturating_mul(BITS_PER_LABEL).clamp(ALWAYS_DENSE_BITS, MAX_DENSE_BITS);
+        (labels.len() as u64).saturating_mul(BITS_PER_LABEL).clamp(ALWAYS_DENSE_BITS, MAX_DENSE_BITS);
     if bits > allowed {
         return None;
     }
     let mut words = vec![0; usize::try_from(bits.div_ceil(64)).ok()?.checked_add(1)?];
-    for label in members {
+    for label in labels {
         let distance = label.abs_diff(low);
         words[usize::try_from(distance >> 6).ok()?] |= 1 << (distance & 63);
     }

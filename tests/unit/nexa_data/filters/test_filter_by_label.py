@@ -4,9 +4,11 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 from nexa_data.filters.basic import filter_by_label
 
 if TYPE_CHECKING:
@@ -141,3 +143,18 @@ def test_what_cannot_be_iterated_is_a_type_error_at_the_call(records: Any) -> No
 def test_no_label_allowed_gives_nothing_and_no_record_gives_nothing() -> None:
     assert list(filter_by_label([(1,)], set())) == []
     assert list(filter_by_label([], {1})) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pa.table({"label": [1]}),
+        pa.record_batch({"label": [1]}),
+        pa.table({"label": [1]}).to_reader(),
+        SyntheticClassificationDataset(10, 2, 2),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_a_table_is_refused_with_the_function_that_filters_it(data: Any) -> None:
+    with pytest.raises(TypeError, match="filter_table_by_label"):
+        filter_by_label(data, {1})
