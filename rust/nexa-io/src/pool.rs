@@ -225,6 +225,13 @@ impl PooledBuf {
         self.deref().is_empty()
     }
 
+    /// Give up all but the first `len` bytes; more than there are changes nothing.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.set_len(len.min(buffer.len()));
+        }
+    }
+
     /// Return the number of bytes allocated, not below the length: the size class.
     #[must_use]
     pub fn capacity(&self) -> usize {

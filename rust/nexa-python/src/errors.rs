@@ -93,6 +93,9 @@ impl From<&RecordError> for Raised {
         Self(match error {
             RecordError::Io { source, .. } => return source.into(),
             RecordError::NotArrow { .. }
+            | RecordError::NotOfFormat { .. }
+            | RecordError::NoSchema { .. }
+            | RecordError::Pickled { .. }
             | RecordError::Truncated { .. }
             | RecordError::Corrupt { .. }
             | RecordError::MissingBatch { .. }

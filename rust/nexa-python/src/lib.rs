@@ -7,6 +7,8 @@
     reason = "what Python passes is converted into values that a function owns"
 )]
 
+mod allowed;
+mod arrow_c;
 mod buffers;
 mod catalog;
 mod copy;
@@ -14,15 +16,22 @@ mod door;
 mod errors;
 mod filter;
 mod loader;
+mod moments;
 mod order;
 mod packed;
 mod ragged;
+mod records;
+mod row_mask;
 mod shard;
+mod source;
 mod system;
+mod views;
 
 /// The native core of nexa-data.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::arrow_c::ArrowBatch;
     #[pymodule_export]
     use crate::buffers::Buffer;
     #[pymodule_export]
@@ -36,11 +45,17 @@ mod _core {
     #[pymodule_export]
     use crate::loader::{Assembler, Ticket};
     #[pymodule_export]
+    use crate::moments::Moments;
+    #[pymodule_export]
     use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
     use crate::packed::{PackedEpoch, Packer};
     #[pymodule_export]
+    use crate::row_mask::{LabelKeys, RowMask};
+    #[pymodule_export]
     use crate::shard::{shard_info, write_shard};
+    #[pymodule_export]
+    use crate::source::{SourceBatches, SourceReader, recognise_source};
     #[pymodule_export]
     use crate::system::{
         after_fork, after_fork_in_child, before_fork, build_info, default_threads, exchange_paths,

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use nexa_records::{Element, RecordError, Shard, WriteColumn};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
+use nexa_records::{RecordError, Shard};
 use pyo3::prelude::*;
+
+use crate::arrow_c::import_batch;
 
 /// Rows, batches, (column, type) of each, whether it is mapped.
 type Info = (u64, usize, Vec<(String, String)>, bool);
@@ -25,34 +25,10 @@ pub fn shard_info(py: Python<'_>, path: PathBuf) -> PyResult<Info> {
     })
 }
 
-/// Write (name, element type, shape of a row, bytes) columns as an Arrow IPC file; returns (bytes, `sha256:hex`).
+/// Write the rows of record batches, in order, as an Arrow IPC file; returns (bytes, `sha256:hex`).
 #[pyfunction]
-pub fn write_shard(
-    py: Python<'_>,
-    path: PathBuf,
-    columns: Vec<(String, String, Vec<usize>, PyBuffer<u8>)>,
-    rows: usize,
-) -> PyResult<(u64, String)> {
-    let owned = columns
-        .into_iter()
-        .map(|(name, element, row_shape, values)| {
-            let element: Element = element
-                .parse()
-                .map_err(|error: nexa_records::UnknownElement| PyValueError::new_err(error.to_string()))?;
-            Ok((name, element, row_shape, values.to_vec(py)?))
-        })
-        .collect::<PyResult<Vec<_>>>()?;
-    let (bytes, digest) = crate::door::long_work(py, None, |_| {
-        let columns: Vec<_> = owned
-            .iter()
-            .map(|(name, element, row_shape, values)| WriteColumn {
-                name: name.clone(),
-                element: *element,
-                row_shape: row_shape.clone(),
-                values,
-            })
-            .collect();
-        nexa_records::write_shard(&path, &columns, rows)
-    })?;
+pub fn write_shard(py: Python<'_>, path: PathBuf, batches: Vec<Bound<'_, PyAny>>) -> PyResult<(u64, String)> {
+    let batches: Vec<_> = batches.iter().map(import_batch).collect::<PyResult<_>>()?;
+    let (bytes, digest) = crate::door::long_work(py, None, |_| nexa_records::write_batches(&path, &batches))?;
     Ok((bytes, digest.to_string()))
 }

@@ -26,6 +26,38 @@ pub enum RecordError {
         /// What its first bytes are, and what they look like.
         detail: String,
     },
+    /// The file is not of the format that it was opened as.
+    #[error("{}: not a {format} file: {detail}; set data.format, or convert it", path.display())]
+    NotOfFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format, as configs name it.
+        format: &'static str,
+        /// What speaks against it.
+        detail: String,
+    },
+    /// The file is of a format that doesn't say what its columns are, and they can't be found in its records.
+    #[error("{}: {detail}", path.display())]
+    NoSchema {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to say instead.
+        detail: String,
+    },
+    /// The file holds Python objects that only unpickling would bring back, which runs whatever code is in them.
+    #[error(
+        "{}: column {column:?} is {found}, which is never unpickled: it could run any code; write it as numbers, text \
+         or bytes, or leave it out by naming the columns to read",
+        path.display()
+    )]
+    Pickled {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it is, `pkl` say.
+        found: String,
+    },
     /// The file begins as an Arrow IPC file and does not end as one.
     #[error("{}: cut short: {detail}; copy it again from its source, or write it anew", path.display())]
     Truncated {
@@ -134,6 +166,9 @@ impl RecordError {
         match self {
             Self::Io { path, .. }
             | Self::NotArrow { path, .. }
+            | Self::NotOfFormat { path, .. }
+            | Self::NoSchema { path, .. }
+            | Self::Pickled { path, .. }
             | Self::Truncated { path, .. }
             | Self::Corrupt { path, .. }
             | Self::MissingBatch { path, .. }

@@ -1,5 +1,6 @@
 //! One door into the Arrow library for bytes that nobody vouches for.
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -17,15 +18,18 @@ pub(crate) fn decode<T>(
     batch: Option<usize>,
     step: impl FnOnce() -> Result<T, ArrowError>,
 ) -> Result<T, RecordError> {
-    let corrupt = |detail| RecordError::Corrupt { path: path.to_owned(), batch, detail };
+    caught(step).map_err(|detail| RecordError::Corrupt { path: path.to_owned(), batch, detail })
+}
+
+/// Run a decoding step of somebody else's library, and turn its error, or its panic, into words.
+pub(crate) fn caught<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(corrupt(error.to_string())),
-        Err(panic) => Err(corrupt(format!("the decoder gave up: {}", panic_text(panic.as_ref())))),
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("the decoder gave up: {}", panic_text(panic.as_ref()))),
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)

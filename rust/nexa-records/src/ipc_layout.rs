@@ -37,6 +37,12 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Give the span at `start`, if it lies within `end`.
+    pub(crate) fn new(start: usize, metadata_bytes: usize, body_bytes: usize, end: usize) -> Option<Self> {
+        let stop = start.checked_add(metadata_bytes)?.checked_add(body_bytes)?;
+        (stop <= end).then_some(Self { start, metadata_bytes, body_bytes })
+    }
+
     /// Give the range of the message's flatbuffer with its length prefix.
     pub(crate) fn metadata(self) -> Range<usize> {
         self.start..self.start + self.metadata_bytes
@@ -49,11 +55,19 @@ impl Span {
     }
 }
 
+/// A dictionary, or what is added to one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dictionary {
+    /// The first batch that it holds for.
+    pub(crate) from: usize,
+    pub(crate) span: Span,
+}
+
 /// What the footer says, checked.
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) schema: Schema,
-    pub(crate) dictionaries: Vec<Span>,
+    pub(crate) dictionaries: Vec<Dictionary>,
     pub(crate) batches: Vec<Span>,
 }
 
@@ -98,7 +112,8 @@ pub(crate) fn read(bytes: &(impl Ranges + ?Sized), path: &Path) -> Result<Layout
     };
     let dictionaries =
         footer.dictionaries().iter().flatten().map(&mut span).collect::<Result<Vec<_>, String>>();
-    let dictionaries = dictionaries.map_err(corrupt)?;
+    let dictionaries =
+        dictionaries.map_err(corrupt)?.into_iter().map(|span| Dictionary { from: 0, span }).collect();
     let batches = batches.iter().map(&mut span).collect::<Result<Vec<_>, String>>().map_err(corrupt)?;
     Ok(Layout { schema, dictionaries, batches })
 }
@@ -174,8 +189,7 @@ fn checked_span(block: &Block, blocks_end: usize) -> Result<Span, String> {
         let start = usize::try_from(offset).ok().filter(|start| *start >= HEAD_BYTES)?;
         let metadata_bytes = usize::try_from(metadata).ok().filter(|bytes| *bytes >= MIN_METADATA_BYTES)?;
         let body_bytes = usize::try_from(body).ok()?;
-        let end = start.checked_add(metadata_bytes)?.checked_add(body_bytes)?;
-        (end <= blocks_end).then_some(Span { start, metadata_bytes, body_bytes })
+        Span::new(start, metadata_bytes, body_bytes, blocks_end)
     };
     span().ok_or_else(|| {
         format!(

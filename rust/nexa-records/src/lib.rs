@@ -27,12 +27,16 @@ mod error;
 mod guard;
 mod ipc_layout;
 mod ipc_message;
+mod ipc_stream;
+mod moments;
 mod plain;
 mod plain_layout;
 mod ragged;
+pub mod replay;
 mod schema;
 mod shard;
 mod sniff;
+mod source;
 mod spec;
 mod summary;
 mod write;
@@ -43,10 +47,15 @@ pub use nexa_io::Access;
 pub use column::{FixedColumn, fixed_column};
 pub use element::{Element, UnknownElement};
 pub use error::RecordError;
+pub use moments::{Moments, Number};
 pub use plain::{PlainRows, PlainShard, bytes_of};
 pub use ragged::{RaggedColumn, RaggedKind, RaggedSpec, ragged_column, ragged_spec};
 pub use schema::check_schema;
 pub use shard::{Shard, column_index};
+pub use source::{
+    BadRecord, Compression, Cut, Decode, Decoded, Format, IndexedSample, Infer, Opened, Pieces, ReadOptions,
+    Recognised, Scan, Unit, Work, open, recognise, samples,
+};
 pub use spec::{ColumnSpec, column_spec};
 pub use summary::Summary;
-pub use write::{WriteColumn, write_shard};
+pub use write::{WriteColumn, write_batches, write_shard};

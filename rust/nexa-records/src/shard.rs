@@ -13,8 +13,8 @@ use arrow_schema::{DataType, Metadata, Schema, SchemaRef};
 use bytes::Bytes;
 use nexa_io::{Access, ShardBytes};
 
-use crate::ipc_layout::{self, Layout, Ranges, Span};
-use crate::{RecordError, guard, ipc_message};
+use crate::ipc_layout::{self, Dictionary, Layout, Ranges, Span};
+use crate::{RecordError, guard, ipc_message, ipc_stream};
 
 type Dictionaries = HashMap<i64, ArrayRef>;
 
@@ -31,7 +31,9 @@ pub struct Shard {
     batches: Vec<Span>,
     batch_rows: Vec<u64>,
     num_rows: u64,
-    dictionary_blocks: Vec<Span>,
+    dictionary_blocks: Vec<Dictionary>,
+    /// What is missing at the end of a stream that was cut short.
+    torn: Option<String>,
     /// Decoded when a batch first needs one: most shards have none, and most reads leave such columns out.
     dictionaries: OnceLock<Dictionaries>,
 }
@@ -62,6 +64,26 @@ impl Shard {
     ///
     /// As [`open`](Self::open).
     pub fn open_as(path: &Path, access: Access, huge: bool) -> Result<Self, RecordError> {
+        Self::over(path, access, huge, |bytes| Ok((ipc_layout::read(bytes, path)?, None)))
+    }
+
+    /// Open an Arrow IPC stream in a file and read its messages' headers, but none of their bodies.
+    ///
+    /// A stream that ends in the middle of a message is read up to there; [`torn`](Self::torn) tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`RecordError::NotOfFormat`] where it is no stream.
+    pub fn open_stream(path: &Path) -> Result<Self, RecordError> {
+        Self::over(path, Access::Shared, false, |bytes| ipc_stream::read(bytes, path))
+    }
+
+    fn over(
+        path: &Path,
+        access: Access,
+        huge: bool,
+        layout: impl FnOnce(&[u8]) -> Result<(Layout, Option<String>), RecordError>,
+    ) -> Result<Self, RecordError> {
         let bytes = ShardBytes::open_as(path, access)
             .map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
         if huge {
@@ -69,7 +91,7 @@ impl Shard {
         }
         let mapped = bytes.is_mapped();
         let file = Buffer::from(Bytes::from_owner(Owner(bytes)));
-        let Layout { schema, dictionaries, batches } = ipc_layout::read(file.as_slice(), path)?;
+        let (Layout { schema, dictionaries, batches }, torn) = layout(file.as_slice())?;
         let batch_rows = rows_by_batch(file.as_slice(), &batches, path)?;
         let num_rows = total_rows(&batch_rows, path)?;
         Ok(Self {
@@ -81,6 +103,7 @@ impl Shard {
             batch_rows,
             num_rows,
             dictionary_blocks: dictionaries,
+            torn,
             dictionaries: OnceLock::new(),
         })
     }
@@ -128,6 +151,12 @@ impl Shard {
     /// [`RecordError::MissingBatch`] beyond the last.
     pub fn batch_rows(&self, index: usize) -> Result<u64, RecordError> {
         self.batch_rows.get(index).copied().ok_or_else(|| self.missing_batch(index))
+    }
+
+    /// Give what is missing at the end of a stream that was cut short.
+    #[must_use]
+    pub fn torn(&self) -> Option<&str> {
+        self.torn.as_deref()
     }
 
     /// Tell whether the file is mapped rather than read into memory.
@@ -189,8 +218,16 @@ impl Shard {
             message.header_as_record_batch().ok_or_else(|| corrupt(not_a_batch(message.header_type())))?;
         let body = self.body(span);
         ipc_message::check(&batch, &body).map_err(corrupt)?;
-        let none = Dictionaries::new();
-        let dictionaries = if self.needs_dictionaries(columns) { self.dictionaries()? } else { &none };
+        let (none, own);
+        let dictionaries = if !self.needs_dictionaries(columns) {
+            none = Dictionaries::new();
+            &none
+        } else if self.dictionaries_change() {
+            own = self.decode_dictionaries(index)?;
+            &own
+        } else {
+            self.dictionaries()?
+        };
         guard::decode(&self.path, Some(index), || {
             RecordBatchDecoder::try_new(&body, batch, self.schema(), dictionaries, &message.version())?
                 .with_projection(columns)
@@ -217,13 +254,19 @@ impl Shard {
             return Ok(dictionaries);
         }
         // Two threads may both decode them; one result is kept, and they are equal.
-        let decoded = self.decode_dictionaries()?;
+        let decoded = self.decode_dictionaries(0)?;
         Ok(self.dictionaries.get_or_init(|| decoded))
     }
 
-    fn decode_dictionaries(&self) -> Result<Dictionaries, RecordError> {
+    /// Say whether batches of a stream differ in their dictionaries.
+    fn dictionaries_change(&self) -> bool {
+        self.dictionary_blocks.last().is_some_and(|last| last.from > 0)
+    }
+
+    /// Decode the dictionaries that hold for a batch.
+    fn decode_dictionaries(&self, batch: usize) -> Result<Dictionaries, RecordError> {
         let mut dictionaries = Dictionaries::new();
-        for span in &self.dictionary_blocks {
+        for Dictionary { span, .. } in self.dictionary_blocks.iter().take_while(|each| each.from <= batch) {
             let corrupt = |detail: String| corrupt(&self.path, None, format!("a dictionary: {detail}"));
             let message = ipc_message::parse(&self.file[span.metadata()]).map_err(corrupt)?;
             let dictionary = message

@@ -6,16 +6,17 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, make_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_data::ArrayData;
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_select::concat::concat;
 use nexa_io::{Algorithm, Digest, Hasher, IoError};
 
 use crate::spec::{EXTENSION_METADATA, EXTENSION_NAME, TENSOR_EXTENSION};
-use crate::{Element, RecordError};
+use crate::{Element, RecordError, check_schema, column_spec};
 
 /// Alignment of every buffer in the file: a cache line, so that a mapped column can be used as it lies.
 const BUFFER_ALIGNMENT: usize = 64;
@@ -60,6 +61,60 @@ pub fn write_shard(
         // A half-written shard must not be taken for one; that it can't be removed changes nothing for the caller.
         let _ = std::fs::remove_file(path);
     })
+}
+
+/// Write the rows of `batches`, in order, as one record batch to an Arrow IPC file, durably; an existing file is replaced.
+///
+/// Tensors become `arrow.fixed_shape_tensor` with metadata that is the same whoever made the batch.
+///
+/// # Returns
+/// Size and sha256 of the file.
+///
+/// # Errors
+/// [`RecordError::SchemaMismatch`] if the batches differ; [`RecordError::UnsupportedColumn`] for a tensor whose metadata
+/// contradicts it; [`RecordError::Io`] if the file can't be written, and then it is removed.
+pub fn write_batches(path: &Path, batches: &[RecordBatch]) -> Result<(u64, Digest), RecordError> {
+    let Some(first) = batches.first() else {
+        return Err(RecordError::NoSchema {
+            path: path.to_owned(),
+            detail: "a shard wants at least one batch, which says what its columns are".to_owned(),
+        });
+    };
+    for batch in batches {
+        check_schema(&first.schema(), &batch.schema(), path)?;
+    }
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+    for field in first.schema().fields() {
+        // By name: batches of one schema may still have their columns in another order.
+        let parts: Vec<&dyn Array> = batches
+            .iter()
+            .filter_map(|batch| batch.column_by_name(field.name()))
+            .map(AsRef::as_ref)
+            .collect();
+        arrays.push(concat(&parts).map_err(|error| arrow_error(path, 0, error))?);
+        fields.push(canonical(field, path)?);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    write_file(path, &schema, arrays).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// Give a field as [`write_shard`] writes it: no more metadata than a tensor's shape, in one spelling.
+fn canonical(field: &Field, path: &Path) -> Result<Field, RecordError> {
+    let plain = field.clone().with_metadata(HashMap::new());
+    if field.metadata().get(EXTENSION_NAME).is_none_or(|name| name != TENSOR_EXTENSION) {
+        return Ok(plain);
+    }
+    Ok(plain.with_metadata(tensor_metadata(&column_spec(field, path)?.row_shape)))
+}
+
+fn tensor_metadata(row_shape: &[usize]) -> HashMap<String, String> {
+    [
+        (EXTENSION_NAME.to_owned(), TENSOR_EXTENSION.to_owned()),
+        (EXTENSION_METADATA.to_owned(), format!("{{\"shape\":{row_shape:?}}}")),
+    ]
+    .into()
 }
 
 fn write_file(
@@ -120,12 +175,8 @@ fn build(column: &WriteColumn<'_>, rows: usize, path: &Path) -> Result<(Field, A
     let width = i32::try_from(per_row).map_err(|_| unsupported("its rows are too large".to_owned()))?;
     let list_type = DataType::FixedSizeList(Arc::new(Field::new("item", item_type, true)), width);
     let list = build(ArrayData::builder(list_type.clone()).len(rows).add_child_data(items))?;
-    let metadata: HashMap<String, String> = [
-        (EXTENSION_NAME.to_owned(), TENSOR_EXTENSION.to_owned()),
-        (EXTENSION_METADATA.to_owned(), format!("{{\"shape\":{:?}}}", column.row_shape)),
-    ]
-    .into();
-    Ok((Field::new(&column.name, list_type, false).with_metadata(metadata), make_array(list)))
+    let field = Field::new(&column.name, list_type, false);
+    Ok((field.with_metadata(tensor_metadata(&column.row_shape)), make_array(list)))
 }
 
 fn arrow_type(element: Element) -> DataType {
