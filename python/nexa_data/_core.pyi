@@ -1,7 +1,7 @@
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, TypeAlias, TypeVar, final
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, final
 
 from numpy.typing import NDArray
 
@@ -13,6 +13,7 @@ __all__ = [
     "MIXTURE_WINDOW",
     "ORDER_VERSION",
     "PACK_VERSION",
+    "ArrowBatch",
     "Assembler",
     "Buffer",
     "CatalogLines",
@@ -20,11 +21,16 @@ __all__ = [
     "CopyPlan",
     "CopyReport",
     "LabelFilter",
+    "LabelKeys",
     "Mixture",
+    "Moments",
     "Order",
     "PackedEpoch",
     "Packer",
+    "RowMask",
     "Selection",
+    "SourceBatches",
+    "SourceReader",
     "Ticket",
     "after_fork",
     "after_fork_in_child",
@@ -38,6 +44,7 @@ __all__ = [
     "group_by_label",
     "probe",
     "read_catalog",
+    "recognise_source",
     "select_by_label",
     "select_labels",
     "set_threads",
@@ -54,6 +61,15 @@ PACK_VERSION: Final[int]
 _Column: TypeAlias = Any
 
 _Finding: TypeAlias = dict[str, Any]
+
+# (record, records, offset, column, reason, raw bytes) of what could not be decoded.
+_Bad: TypeAlias = tuple[int, int, int | None, str | None, str, bytes]
+
+class _SupportsArrowSchema(Protocol):
+    def __arrow_c_schema__(self) -> object: ...
+
+class _SupportsArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
 _Entry: TypeAlias = tuple[int, str, str | None, int | None, int | None, str | None, list[str], str | None]
 
@@ -126,6 +142,29 @@ class CopyReport:
     def read_back(self) -> bool: ...
     @property
     def source(self) -> tuple[int, int, int]: ...
+
+@final
+class LabelKeys:
+    def __new__(cls, keys: _SupportsBuffer) -> LabelKeys: ...
+    def mask(
+        self, labels: _SupportsBuffer, dtype: str, first: int, rows: int, *, threads: int = 1
+    ) -> RowMask: ...
+
+@final
+class RowMask:
+    @staticmethod
+    def of_bits(mask: _SupportsBuffer, first: int, rows: int) -> RowMask: ...
+    @property
+    def kept(self) -> int: ...
+    def __len__(self) -> int: ...
+    def inverted(self) -> RowMask: ...
+    def valid(self, valid: _SupportsBuffer, first: int) -> RowMask: ...
+    def bits(self) -> bytes: ...
+    def numbers(self) -> bytes: ...
+    def take(
+        self, columns: Sequence[tuple[_SupportsBuffer, int, int]], *, threads: int = 1
+    ) -> list[Buffer]: ...
+    def take_bits(self, mask: _SupportsBuffer, first: int) -> bytes: ...
 
 @final
 class LabelFilter(Iterator[_Record]):
@@ -267,6 +306,47 @@ def read_catalog(path: _Path, *, control: Control | None = None) -> CatalogLines
 def staged_name(uri: str) -> str: ...
 def select_labels(labels: _SupportsBuffer, allowed: Sequence[int], *, invert: bool = False) -> bytes: ...
 def shard_info(path: _Path) -> tuple[int, int, list[tuple[str, str]], bool]: ...
-def write_shard(
-    path: _Path, columns: Sequence[tuple[str, str, Sequence[int], _SupportsBuffer]], rows: int
-) -> tuple[int, str]: ...
+def write_shard(path: _Path, batches: Sequence[_SupportsArrowArray]) -> tuple[int, str]: ...
+def recognise_source(path: _Path) -> tuple[str | None, str | None]: ...
+
+@final
+class ArrowBatch:
+    def __len__(self) -> int: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+@final
+class Moments:
+    def __new__(cls, width: int) -> Moments: ...
+    def add(self, batch: _SupportsArrowArray) -> None: ...
+    def rows(self) -> tuple[int, int, tuple[int, int] | None]: ...
+    def elements(self) -> list[tuple[int, float, float, float, float]]: ...
+
+@final
+class SourceReader:
+    def __new__(
+        cls,
+        path: _Path,
+        format: str,  # noqa: A002 (its name in Rust)
+        *,
+        columns: Sequence[str] | None = None,
+        schema: _SupportsArrowSchema | None = None,
+        strict: bool = False,
+        types: _SupportsArrowSchema | None = None,
+        infer_records: int | None = None,
+        batch_rows: int | None = None,
+        block_bytes: int | None = None,
+        record_bytes: int | None = None,
+        delimiter: str | None = None,
+        header: bool = True,
+        nulls: Sequence[str] | None = None,
+    ) -> SourceReader: ...
+    @property
+    def rows(self) -> int | None: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def batches(self, *, threads: int | None = None) -> SourceBatches: ...
+
+@final
+class SourceBatches:
+    def __iter__(self) -> SourceBatches: ...
+    def __next__(self) -> tuple[int, ArrowBatch, list[_Bad]]: ...

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nexa_data.cli_convert import convert
 from nexa_data.cli_distill import distill
 from nexa_data.cli_stage import evict, stage, unstage
 from nexa_data.console import (
@@ -188,6 +189,7 @@ def prepare(
 app.command()(stage)
 app.command()(unstage)
 app.command()(evict)
+app.command()(convert)
 
 
 @app.command()
@@ -242,9 +244,7 @@ def inspect(
 def init(
     source: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SRC...", help="Parquet, CSV or Arrow: files, folder or glob.", show_default=False
-        ),
+        typer.Argument(metavar="SRC...", help="Source files, folder or glob.", show_default=False),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Config to write.")] = Path("config.yaml"),
     *,
@@ -306,7 +306,7 @@ def schema() -> None:
 def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
     """Check a config without touching its data. With --json it is printed, all defaults filled in."""
     from nexa_data.augment import batch_augmentor
-    from nexa_data.filters.columns import parse_filters
+    from nexa_data.filters.columns import parse_label_filters
     from nexa_data.pipeline import DataPipeline
 
     loaded = _load(config, changes)
@@ -314,7 +314,7 @@ def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) 
         DataPipeline(loaded)
     else:
         for source in loaded.data.mixture.sources:
-            parse_filters(source.filters)
+            parse_label_filters(source.filters)
     batch_augmentor(loaded)
     if as_json:
         show_json(loaded.model_dump(mode="json", by_alias=True))

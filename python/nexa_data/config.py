@@ -18,6 +18,14 @@ from pydantic import (
 
 from nexa_data.config_columns import Converts, PackConfig, Raggeds  # noqa: TC001 (pydantic reads annotations)
 from nexa_data.config_order import MixtureConfig, MixtureSource, OptionalMixture, OrderConfig
+from nexa_data.config_reading import (
+    ErrorPolicy,
+    FormatName,
+    NormalizeConfig,
+    ReadConfig,
+    RecordErrors,
+    SplitSources,
+)
 from nexa_data.config_section import Count as _Count
 from nexa_data.config_section import PathText as _Path
 from nexa_data.config_section import Section as _Section
@@ -73,17 +81,6 @@ _Version = Annotated[
 ]
 
 
-def _not_yet(*values: str) -> BeforeValidator:
-    """Refuse values (without any: every value but null) that are known, but that this version doesn't serve."""
-
-    def refuse(value: object) -> object:
-        if value in values or (not values and value is not None):
-            raise ValueError("known, but not served by this version; leave it out")
-        return value
-
-    return BeforeValidator(refuse)
-
-
 class SplitConfig(_Section):
     """Shares of the records per split; they sum to 1, and zero leaves a split out."""
 
@@ -93,6 +90,23 @@ class SplitConfig(_Section):
     """Share that decides about hyperparameters."""
     test: _Share = 0.1
     """Share held out to the end."""
+    column: str | None = None
+    """Column that names each record's split (`train`, `val`, `test`, …), instead of shares."""
+    group: str | None = None
+    """Column whose equal values stay together: no group is in two splits."""
+    stratify: bool = False
+    """Meet the shares within each class."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        shares = self.model_fields_set & set(SPLITS)
+        if self.column is not None and (shares or self.group is not None or self.stratify):
+            raise ValueError(
+                "column: the source says which split a record is in; leave the rest of `split` out"
+            )
+        if self.stratify and self.group is not None:
+            raise ValueError("stratify and group exclude each other: a group may hold several classes")
+        return self
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -145,6 +159,14 @@ class PreprocessingConfig(_Section):
     """Label column, or `{column, kind}`; default `label`."""
     label_map: Annotated[dict[str, _Whole] | None, BeforeValidator(_text_keys)] = None
     """Class id for each label value as text; default: integers as they are, strings in sorted order."""
+    columns: list[str] = Field(default_factory=list)
+    """Further columns to keep as they are: text, bytes, tokens, ids; batches name them in `batch.columns`."""
+    dtype: Literal["float32", "float64", "float16", "uint8", "int8", "uint16", "int16", "int32", "int64"] = (
+        "float32"
+    )
+    """Type of the features in the shards; a number that it can't hold is a bad record."""
+    normalize: Literal["standard", "minmax"] | NormalizeConfig | None = None
+    """Features become `(x - mean) / std`: `standard` and `minmax` find the numbers in train; or `{mean, std}`."""
     key: str | None = None
     """Column whose value decides about the split, so that equal keys never part; default: source file and row."""
     seed: _Seed = 0
@@ -159,6 +181,14 @@ class PreprocessingConfig(_Section):
     """Distance between the class centres of synthetic data, in standard deviations of a feature."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Whatever a builder of your own wants to know; part of the key."""
+
+    @model_validator(mode="after")
+    def _normalizes_floats(self) -> Self:
+        if self.normalize is not None and not self.dtype.startswith("float"):
+            raise ValueError(
+                f"normalize makes fractions, which {self.dtype} can't hold; choose a float as dtype"
+            )
+        return self
 
     @field_validator("features")
     @classmethod
@@ -222,10 +252,12 @@ class DataConfig(_Section):
     """A registered dataset (`synthetic`, `digits`, your own), or with `source_uri` any name."""
     dataset_version: _Version = "1"
     """Your version of it; part of the artifact's name."""
-    source_uri: _Path | list[_Path] | None = None
-    """File, folder or glob, or a list of these, of Parquet, CSV or Arrow files; relative to the working directory."""
-    format: Literal["parquet", "csv", "arrow"] | None = None
+    source_uri: _Path | list[_Path] | SplitSources | None = None
+    """File, folder or glob, or a list of these, relative to the working directory; or these for each split."""
+    format: FormatName | None = None
     """Format of the source; default: recognised from content and name."""
+    read: ReadConfig = ReadConfig()
+    """How files are read whose format leaves something open: types, separators, missing values."""
     batch_size: _Count = 32
     """Records per batch and rank."""
     global_batch_size: _Count | None = None
@@ -258,8 +290,8 @@ class DataConfig(_Section):
     """Size of a shard."""
     mixture: OptionalMixture = None
     """Several prepared datasets in one loader: `[{artifact: runs/a/…/latest, weight: 0.7}, …]`."""
-    on_error: Annotated[Literal["fail"], _not_yet("skip", "quarantine")] = "fail"
-    """What a broken record does: `fail` ends the run before anything is published."""
+    on_error: ErrorPolicy = RecordErrors()
+    """What a broken record does: `fail` ends the run before anything is published; `skip`; `quarantine`."""
     cache_dir: _Path | None = None
     """Local folder that loaders stage the dataset to and read it from, for example `${oc.env:SLURM_TMPDIR,null}`."""
 
@@ -273,6 +305,10 @@ class DataConfig(_Section):
             )
         if self.mixture is not None:
             self._alone()
+        if isinstance(self.source_uri, dict) and (not self.source_uri or "split" in self.model_fields_set):
+            raise ValueError("source_uri names the files of each split: name some, and leave `split` out")
+        if self.split.stratify and self.label_config.kind != "class":
+            raise ValueError("split.stratify wants class labels; set label.kind to class, or leave it out")
         label = self.preprocessing.label
         if self.label is not None and label is not None and self.label != label:
             raise ValueError("label and preprocessing.label differ; keep one")
@@ -305,9 +341,22 @@ class DataConfig(_Section):
 
     @property
     def sources(self) -> list[str]:
-        """`source_uri` as a list."""
+        """All that `source_uri` names, as a list."""
         uri = self.source_uri
-        return [] if uri is None else [uri] if isinstance(uri, str) else list(uri)
+        if isinstance(uri, dict):
+            return [each for part in uri.values() for each in _as_list(part)]
+        return _as_list(uri)
+
+    @property
+    def split_sources(self) -> dict[str, list[str]] | None:
+        """What `source_uri` names for each split, None where it doesn't say."""
+        uri = self.source_uri
+        return {split: _as_list(each) for split, each in uri.items()} if isinstance(uri, dict) else None
+
+    @property
+    def cuts_by_share(self) -> bool:
+        """Whether it is the shares of `split` that say which splits there are."""
+        return self.mixture is None and self.split_sources is None and self.split.column is None
 
     def content(self) -> dict[str, Any]:
         """Return, for the key, what changes the data; settings of the loader are not in it.
@@ -319,6 +368,8 @@ class DataConfig(_Section):
             "dataset_version",
             "source_uri",
             "format",
+            "read",
+            "on_error",
             "split",
             "filters",
             "checks",
@@ -330,6 +381,10 @@ class DataConfig(_Section):
         )
         content["label"] = self.label_config.model_dump(mode="json")
         return content
+
+
+def _as_list(uri: str | list[str] | None) -> list[str]:
+    return [] if uri is None else [uri] if isinstance(uri, str) else list(uri)
 
 
 class ExperimentConfig(_Section):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Inspection", "inspect_target", "show_inspection"]
 
 _CATALOG_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+_LINE_BYTES = 1 << 20
 _SHOWN_ITEMS = 6
 _SHOWN_TEXT = 40
 _SHOWN_COLUMNS = 12
@@ -62,27 +63,39 @@ def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:
     Raises:
         ShardNotFoundError: There is nothing of that name.
         CatalogError: The catalog is malformed.
-        RecordError: The file is damaged, or none of Parquet, CSV and Arrow.
+        RecordError: The file is damaged, or of no known format.
     """
     path = Path(target)
     if path.is_dir() and is_complete(path):
         return _inspect_artifact(path, n_rows)
     if path.is_dir() and (path / CATALOG_NAME).is_file():
         return _inspect_catalog(path / CATALOG_NAME, n_rows)
-    if path.is_file() and path.suffix.lower() in _CATALOG_SUFFIXES:
+    if path.is_file() and path.suffix.lower() in _CATALOG_SUFFIXES and _is_catalog(path):
         return _inspect_catalog(path, n_rows)
     files = _files(target)
     if not files:
         what = (
-            "it is no artifact, and holds no catalog and no Parquet, CSV or Arrow file"
+            "it is no artifact, and holds no catalog and no source file"
             if path.is_dir()
             else "there is nothing of that name"
         )
         raise ShardNotFoundError(
             f"{path.absolute()}: {what}",
-            remedy="name an artifact's folder, a catalog, or Parquet, CSV or Arrow files",
+            remedy="name an artifact's folder, a catalog, or source files",
         )
     return _inspect_files(files, n_rows)
+
+
+def _is_catalog(path: Path) -> bool:
+    """Whether a JSONL file's first line names a shard; else it holds records."""
+    with path.open("rb") as file:
+        line = file.readline(_LINE_BYTES)
+    try:
+        first = json.loads(line)
+    except ValueError:
+        # Damaged, empty or no JSON: the catalog's check says more than a reader of records would.
+        return path.name == CATALOG_NAME
+    return isinstance(first, dict) and isinstance(first.get("uri"), str)
 
 
 def _files(target: str) -> list[SourceFile]:
@@ -171,7 +184,8 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 
 def _inspect_files(files: Sequence[SourceFile], n_rows: int, *, count: bool = True) -> Inspection:
-    from nexa_data.datasets.files import recognise, row_source
+    from nexa_data.datasets.decoding import count_records, row_source
+    from nexa_data.datasets.files import recognise
 
     source = row_source([str(file.path) for file in files])
     rows = _first_rows(files, n_rows) if n_rows else []
@@ -179,7 +193,7 @@ def _inspect_files(files: Sequence[SourceFile], n_rows: int, *, count: bool = Tr
     facts = {
         "file" if len(files) == 1 else "files": str(files[0].path) if len(files) == 1 else len(files),
         "format": ", ".join(formats),
-        "records": _count(files) if count else None,
+        "records": count_records([str(file.path) for file in files]) if count else None,
         "bytes": sum(file.path.stat().st_size for file in files),
     }
     schema = [{"name": column.name, "type": _type_text(column.type)} for column in source.schema]
@@ -187,7 +201,7 @@ def _inspect_files(files: Sequence[SourceFile], n_rows: int, *, count: bool = Tr
 
 
 def _first_rows(files: Sequence[SourceFile], n_rows: int) -> list[dict[str, Any]]:
-    from nexa_data.datasets.files import row_source
+    from nexa_data.datasets.decoding import row_source
 
     rows: list[dict[str, Any]] = []
     for part in row_source([str(file.path) for file in files]).batches():
@@ -195,20 +209,6 @@ def _first_rows(files: Sequence[SourceFile], n_rows: int) -> list[dict[str, Any]
         if len(rows) >= n_rows:
             break
     return rows
-
-
-def _count(files: Sequence[SourceFile]) -> int:
-    import pyarrow.parquet as pq
-
-    from nexa_data.datasets.files import recognise, row_source
-
-    total = 0
-    for file in files:
-        if recognise(file.path) == "parquet":
-            total += pq.read_metadata(file.path).num_rows
-        else:
-            total += sum(part.batch.num_rows for part in row_source([str(file.path)]).batches())
-    return total
 
 
 def _type_text(kind: pa.DataType) -> str:

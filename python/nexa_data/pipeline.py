@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nexa_data.config import SPLITS, load_config
-from nexa_data.datasets.columns import map_rows, plan_layout
+from nexa_data.datasets.bad_records import BadRecords
+from nexa_data.datasets.columns import plan_layout
+from nexa_data.datasets.mapping import map_rows
+from nexa_data.datasets.normalize import fitted_normalization, fixed_normalization
 from nexa_data.datasets.rows import RowSource, as_row_source
-from nexa_data.datasets.splits import assign_splits
+from nexa_data.datasets.splits import Cut
+from nexa_data.datasets.statistics import SplitStatistics
 from nexa_data.errors import ConfigError
-from nexa_data.filters.columns import parse_filters, select_rows
+from nexa_data.filters.columns import LabelRule, parse_filters, select_rows
 from nexa_data.optional import needed
 from nexa_data.quality.checks import parse_checks
 from nexa_data.registry import DatasetRegistry, default_registry
@@ -24,10 +29,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import pyarrow as pa
     from torch import Tensor
 
     from nexa_data.config import Config
     from nexa_data.datasets.columns import Layout
+    from nexa_data.datasets.mapping import Mapped
+    from nexa_data.datasets.normalize import Normalization
+    from nexa_data.filters.rules import ColumnRule
 
 __all__ = ["DataPipeline", "SplitRows"]
 
@@ -38,17 +47,19 @@ class SplitRows:
 
     Args:
         split: Name of the split.
-        features: Shape (n, …), float32.
+        features: Shape (n, …), of `preprocessing.dtype`.
         labels: Shape (n,) int64 for classes, else float32.
         origin: Source file or builder that they came from.
         rows: Their numbers in the origin, shape (n,), int64.
+        others: Columns that are kept as they are, n rows; None without any.
     """
 
     split: str
-    features: npt.NDArray[np.float32]
+    features: npt.NDArray[Any]
     labels: npt.NDArray[Any]
     origin: str
     rows: npt.NDArray[np.int64]
+    others: pa.RecordBatch | None = None
 
 
 class DataPipeline:
@@ -79,7 +90,8 @@ class DataPipeline:
             )
         self.filters = parse_filters(self.config.data.filters)
         self.checks = parse_checks(self.config.data.checks)
-        if self.filters and self.config.data.label_config.kind != "class":
+        by_label = any(isinstance(rule, LabelRule) for rule in self.filters)
+        if by_label and self.config.data.label_config.kind != "class":
             raise ConfigError(
                 "data.filters: label filters want class labels", remedy="set label.kind to class"
             )
@@ -97,10 +109,27 @@ class DataPipeline:
         """The rows as the source has them."""
         data = self.config.data
         if self.from_files:
-            from nexa_data.datasets.files import row_source
+            from nexa_data.datasets.decoding import row_source
 
-            return row_source(data.sources, data.format)
+            uris = data.split_sources or data.sources
+            return row_source(uris, data.format, read=data.read, threads=data.n_threads)
         return as_row_source(self.registry.builder(data.dataset_name)(data), data.dataset_name)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that records may fall into."""
+        by_column = self.config.data.split.column is not None and self.source.splits is None
+        return SPLITS if by_column else self.required_splits
+
+    @property
+    def required_splits(self) -> tuple[str, ...]:
+        """The splits that may not stay empty."""
+        data = self.config.data
+        if self.source.splits is not None:
+            return tuple(split for split in SPLITS if split in self.source.splits)
+        if data.split.column is not None:
+            return ("train",)
+        return tuple(split for split, share in data.split.shares().items() if share > 0)
 
     @cached_property
     def layout(self) -> Layout:
@@ -113,19 +142,67 @@ class DataPipeline:
         Raises:
             RecordError: A record can't be read or has an impossible label; it names file and row.
         """
-        data = self.config.data
-        shares = data.split.shares()
+        with BadRecords(self.config.data.on_error) as bad:
+            yield from self.walk(bad)
+
+    def walk(self, bad: BadRecords) -> Iterator[SplitRows]:
+        """Yield as iteration does, and hand over the records that can't be used.
+
+        Args:
+            bad: Takes them; it decides whether one ends the walk.
+        """
+        normalization = self.normalization
+        for part in self._walk(bad):
+            if normalization is None:
+                yield part
+            else:
+                yield replace(part, features=normalization.apply(part.features))
+
+    @cached_property
+    def normalization(self) -> Normalization | None:
+        """What is done to the features, None if nothing; `standard` and `minmax` read all rows once."""
+        wanted = self.config.data.preprocessing.normalize
+        if wanted is None:
+            return None
+        if not isinstance(wanted, str):
+            return fixed_normalization(wanted, math.prod(self.layout.shape))
+        train = SplitStatistics()
+        for part in self._walk(BadRecords(self.config.data.on_error)):
+            if part.split == "train":
+                train.add(part.features, part.labels)
+        return fitted_normalization(wanted, train)
+
+    def _walk(self, bad: BadRecords) -> Iterator[SplitRows]:
+        cut = Cut(self.config.data, self.config.seed)
         for rows in self.source.batches():
-            if not rows.batch.num_rows:
-                continue
-            features, labels = map_rows(rows, self.layout, data)
-            splits = assign_splits(rows, shares, seed=self.config.seed, key=data.preprocessing.key)
-            numbers = np.arange(rows.first_row, rows.first_row + rows.batch.num_rows)
-            kept = select_rows(labels, self.filters, self.layout.classes)
-            for index, split in enumerate(SPLITS):
-                chosen = np.flatnonzero(splits == index) if kept is None else kept[splits[kept] == index]
-                if len(chosen):
-                    yield SplitRows(split, features[chosen], labels[chosen], rows.origin, numbers[chosen])
+            bad.take(rows.bad)
+            # What a rule leaves out needn't have sound features, nor a label.
+            for rule in self._column_rules:
+                rows = rows.only(rule.rows(rows.batch))  # noqa: PLW2901 (narrowed step by step)
+            if rows.batch.num_rows:
+                mapped = map_rows(rows, self.layout, self.config.data)
+                bad.take(mapped.bad)
+                yield from self._cut(mapped, cut)
+
+    @cached_property
+    def _label_rules(self) -> list[LabelRule]:
+        return [rule for rule in self.filters if isinstance(rule, LabelRule)]
+
+    @cached_property
+    def _column_rules(self) -> list[ColumnRule]:
+        return [rule for rule in self.filters if not isinstance(rule, LabelRule)]
+
+    def _cut(self, mapped: Mapped, cut: Cut) -> Iterator[SplitRows]:
+        rows, features, labels = mapped.rows, mapped.features, mapped.labels
+        splits = cut.assign(rows, labels)
+        kept = select_rows(rows.batch, labels, self._label_rules, self.layout.classes)
+        others = rows.batch.select(list(self.layout.others)) if self.layout.others else None
+        for index, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(splits == index) if kept is None else kept[splits[kept] == index]
+            if len(chosen):
+                numbers = rows.row_numbers[chosen]
+                beside = None if others is None else others.take(chosen)
+                yield SplitRows(split, features[chosen], labels[chosen], rows.origin, numbers, beside)
 
     def batches(self, split: str, *, epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (features, labels) batches of a split straight from the source, without writing an artifact.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from nexa_data.artifacts import (
     FORMAT_VERSION,
@@ -19,21 +17,22 @@ from nexa_data.artifacts import (
     move_latest,
     read_meta,
 )
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog, ShardRecord, is_whole
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_whole
+from nexa_data.datasets.bad_records import BadRecords
 from nexa_data.datasets.columns import plan_layout
-from nexa_data.datasets.statistics import SplitStatistics
-from nexa_data.errors import RecordError, ValidationRefusedError
+from nexa_data.errors import ConfigError, RecordError, ValidationRefusedError
 from nexa_data.findings import Severity, findings_report, refuses
 from nexa_data.quality.checks import run_checks
+from nexa_data.shard_journal import ShardJournal
+from nexa_data.shard_output import SplitOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
     from nexa_data.datasets.columns import Layout
+    from nexa_data.datasets.statistics import SplitStatistics
     from nexa_data.findings import Finding
-    from nexa_data.pipeline import DataPipeline, SplitRows
+    from nexa_data.pipeline import DataPipeline
 
 __all__ = [
     "DATASET_KIND",
@@ -51,7 +50,11 @@ DATASET_KIND = "dataset"
 METADATA_KIND = "dataset-metadata"
 METADATA_NAME = "dataset_metadata.json"
 SUMMARY_NAME = "dataset_summary.json"
+QUARANTINE_SUFFIX = "quarantine.jsonl"
+"""Behind an artifact's name: the records that it was made without, beside it."""
 _FINGERPRINTS_NAME = ".nexa-fingerprints.json"
+_WRITERS = 2
+"""Shards that are hashed and written at a time, beside the decoding: one disk gains nothing from more."""
 
 
 def dataset_key(pipeline: DataPipeline, kind: str) -> str:
@@ -133,9 +136,12 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
         if meta is None:
             try:
                 meta = _build(pipeline, writer, progress)
-            except BaseException:
-                # Nothing in a half-written dataset is worth resuming from: the next run starts clean.
-                writer.discard()
+            except BaseException as error:
+                # Of files, whole shards are kept for the next run, unless that would end as this one.
+                if not pipeline.from_files or isinstance(
+                    error, (RecordError, ConfigError, ValidationRefusedError)
+                ):
+                    writer.discard()
                 raise
         move_latest(meta.path)
         return meta
@@ -144,33 +150,33 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
 def _build(
     pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[int], None] | None
 ) -> ArtifactMeta:
-    config = pipeline.config
-    shares = {split: share for split, share in config.data.split.shares().items() if share > 0}
-    writer.discard()
-    (writer.path / "shards").mkdir(parents=True)
-    outputs = {split: _SplitOutput(writer.path, split, pipeline) for split in shares}
-    done = 0
-    for part in pipeline:
-        outputs[part.split].add(part)
-        done += len(part.labels)
-        if progress is not None:
-            progress(done)
-    if not done:
-        raise RecordError(
-            f"{pipeline.source.where}: no records"
-            + (" are left after data.filters" if pipeline.filters else ""),
-            remedy="check source_uri and filters",
-        )
-    statistics = {split: output.statistics for split, output in outputs.items()}
-    empty = [split for split, seen in statistics.items() if not seen.records]
-    if empty:
-        raise RecordError(
-            f"{pipeline.source.where}: of {done} records none fell into {', '.join(empty)}",
-            remedy=f"add records, or set data.split.{empty[0]} to 0",
-        )
-    findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
-    _refuse(findings)
-    shards = [shard for output in outputs.values() for shard in output.close()]
+    # A builder's rows may differ from run to run; files are what their digests in the key say.
+    journal = ShardJournal(writer.path, keep=pipeline.from_files)
+    quarantine = writer.destination.with_name(f"{writer.destination.name}.{QUARANTINE_SUFFIX}")
+    with (
+        BadRecords(pipeline.config.data.on_error, quarantine) as bad,
+        ThreadPoolExecutor(_WRITERS, "nexa-write") as executor,
+    ):
+        outputs = {
+            split: SplitOutput(writer.path, split, pipeline.config.data.shards, executor, journal)
+            for split in pipeline.splits
+        }
+        done = 0
+        for part in pipeline.walk(bad):
+            outputs[part.split].add(part)
+            done += len(part.labels)
+            if progress is not None:
+                progress(done)
+        lost = bad.finish(done)
+        statistics = {split: output.statistics for split, output in outputs.items()}
+        _require_records(pipeline, statistics, done)
+        statistics = {split: seen for split, seen in statistics.items() if seen.records}
+        findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
+        _refuse(findings)
+        shards = [shard for output in outputs.values() for shard in output.close()]
+    if journal.reused:
+        _log.info("%d of %d shards were written by a run that was stopped", journal.reused, len(shards))
+    journal.remove()
     catalog = ShardCatalog(writer.path, tuple(shards))
     (writer.path / CATALOG_NAME).write_bytes(catalog.dumps())
     if pipeline.from_files and dataset_key(pipeline, DATASET_KIND) != writer.labels["key"]:
@@ -179,9 +185,26 @@ def _build(
             remedy="run again once its writer is done",
         )
     _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
-    _write_json(writer.path / SUMMARY_NAME, _summary(pipeline, statistics, findings))
+    summary = _summary(pipeline, statistics, findings) | ({} if lost is None else {"bad_records": lost})
+    _write_json(writer.path / SUMMARY_NAME, summary)
     digests = {shard.uri: (shard.checksum or "").removeprefix("sha256:") for shard in shards}
     return writer.publish(digests)
+
+
+def _require_records(pipeline: DataPipeline, statistics: dict[str, SplitStatistics], done: int) -> None:
+    """Refuse a source that has no records, or none for a split that should have some."""
+    if not done:
+        raise RecordError(
+            f"{pipeline.source.where}: no records"
+            + (" are left after data.filters" if pipeline.filters else ""),
+            remedy="check source_uri and filters",
+        )
+    empty = [split for split in pipeline.required_splits if not statistics[split].records]
+    if empty:
+        raise RecordError(
+            f"{pipeline.source.where}: of {done} records none fell into {', '.join(empty)}",
+            remedy=f"add records, or set data.split.{empty[0]} to 0",
+        )
 
 
 def _refuse(findings: list[Finding]) -> None:
@@ -191,61 +214,6 @@ def _refuse(findings: list[Finding]) -> None:
     if refuses(findings):
         bad = [str(finding) for finding in findings if finding.severity is not Severity.WARNING]
         raise ValidationRefusedError("the data breaks data.checks, nothing was published: " + "\n".join(bad))
-
-
-@dataclass
-class _SplitOutput:
-    """The shards of one split, the last one still in memory."""
-
-    folder: Path
-    split: str
-    pipeline: DataPipeline
-    statistics: SplitStatistics = field(default_factory=SplitStatistics)
-    _shards: list[ShardRecord] = field(default_factory=list)
-    _features: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    _labels: list[npt.NDArray[Any]] = field(default_factory=list)
-    _held: int = 0
-
-    def add(self, part: SplitRows) -> None:
-        self.statistics.add(part.features, part.labels, origin=part.origin, rows=part.rows)
-        self._features.append(part.features)
-        self._labels.append(part.labels)
-        self._held += len(part.labels)
-        limit = self._rows_per_shard(part)
-        if self._held >= limit:
-            self._write(limit)
-
-    def close(self) -> list[ShardRecord]:
-        if self._held:
-            self._write(self._held)
-        return self._shards
-
-    def _rows_per_shard(self, part: SplitRows) -> int:
-        shards = self.pipeline.config.data.shards
-        record = part.features[:1].nbytes + part.labels[:1].nbytes
-        return max(1, min(shards.rows or shards.bytes, shards.bytes // record))
-
-    def _write(self, rows: int) -> None:
-        """Write shards of `rows` rows as long as that many are held; the rest stays."""
-        features, labels = np.concatenate(self._features), np.concatenate(self._labels)
-        first = 0
-        for first in range(0, self._held - rows + 1, rows):
-            self._write_shard(features[first : first + rows], labels[first : first + rows])
-        self._features, self._labels = [features[first + rows :]], [labels[first + rows :]]
-        self._held -= first + rows
-
-    def _write_shard(self, features: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> None:
-        from nexa_data import _core
-
-        uri = f"shards/{self.split}-{len(self._shards):05d}.arrow"
-        columns = [_column("features", features), _column("label", labels)]
-        size, checksum = _core.write_shard(self.folder / uri, columns, len(labels))
-        self._shards.append(ShardRecord(uri, self.split, size, len(labels), checksum))
-
-
-def _column(name: str, values: npt.NDArray[Any]) -> tuple[str, str, list[int], npt.NDArray[np.uint8]]:
-    flat = np.ascontiguousarray(values)
-    return name, flat.dtype.name, list(flat.shape[1:]), flat.reshape(-1).view(np.uint8)
 
 
 def _num_classes(layout: Layout, statistics: dict[str, SplitStatistics]) -> int | None:
@@ -258,7 +226,7 @@ def _num_classes(layout: Layout, statistics: dict[str, SplitStatistics]) -> int 
 def _features(layout: Layout) -> dict[str, Any]:
     return {
         "name": "features",
-        "dtype": "float32",
+        "dtype": layout.dtype,
         "shape": list(layout.shape),
         "columns": list(layout.columns),
     }
@@ -275,8 +243,8 @@ def _metadata(
         "dataset_version": data.dataset_version,
         "source": data.sources or [data.dataset_name],
         "seed": pipeline.config.seed,
-        "split": data.split.shares(),
-        "features": _features(layout),
+        "split": data.split.shares() if data.cuts_by_share else list(statistics or pipeline.splits),
+        "features": _features(layout) | _normalized(pipeline, statistics),
         "label": {
             "name": "label",
             "column": layout.label,
@@ -286,7 +254,19 @@ def _metadata(
             "num_classes": classes,
             "classes": list(layout.classes) if layout.classes else None,
         },
-    }
+    } | ({"columns": _others(pipeline, layout)} if layout.others else {})
+
+
+def _normalized(pipeline: DataPipeline, statistics: dict[str, SplitStatistics] | None) -> dict[str, Any]:
+    """Return what was done to the features; without statistics no row may be read for it."""
+    if statistics is None or pipeline.normalization is None:
+        return {}
+    return {"normalize": pipeline.normalization.as_dict()}
+
+
+def _others(pipeline: DataPipeline, layout: Layout) -> list[dict[str, str]]:
+    schema = pipeline.source.schema
+    return [{"name": name, "type": str(schema.field(name).type)} for name in layout.others]
 
 
 def _summary(

@@ -149,13 +149,14 @@ def scaffold(uris: Sequence[str]) -> Scaffold:
     """Look at a source and write a config that loads and prepares as it is.
 
     Args:
-        uris: Files, folders or globs of Parquet, CSV or Arrow, as `source_uri` takes them.
+        uris: Files, folders or globs, as `source_uri` takes them.
 
     Raises:
         ShardNotFoundError: Nothing matches.
         RecordError: A file is damaged, empty, or holds no numbers to learn from.
     """
-    from nexa_data.datasets.files import find_files, recognise, row_source
+    from nexa_data.datasets.decoding import row_source
+    from nexa_data.datasets.files import find_files, recognise
 
     files = find_files(uris)
     source = row_source(uris)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from nexa_data import _core
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -13,100 +16,105 @@ if TYPE_CHECKING:
 __all__ = ["SplitStatistics"]
 
 _MOST_LISTED = 1000
+_COUNTED = 1 << 20
+"""Class ids below this are counted in an array."""
 
 
 @dataclass
 class SplitStatistics:
-    """Counts and moments of one split; batches are merged by Chan's formula (Chan, Golub, LeVeque 1983), in float64.
+    """Counts and moments of one split, taken in batch by batch, in float64.
 
-    Infinities count as numbers for min and max only where they occur; NaN counts for neither.
+    Infinities count as numbers, so that a mean over them is infinite or NaN; NaN counts for nothing but itself.
     """
 
     records: int = 0
     class_counts: dict[int, int] = field(default_factory=dict)
-    nan_rows: int = 0
     first_nan: tuple[str, int, int] | None = None
     """Origin, row and feature of the first NaN."""
-    _count: npt.NDArray[np.int64] | None = None
-    _mean: npt.NDArray[np.float64] | None = None
-    _m2: npt.NDArray[np.float64] | None = None
-    _min: npt.NDArray[np.float64] | None = None
-    _max: npt.NDArray[np.float64] | None = None
+    _seen: _core.Moments | None = None
 
     def add(
         self,
-        features: npt.NDArray[np.float32],
+        features: npt.NDArray[Any],
         labels: npt.NDArray[Any],
         *,
         origin: str = "",
         rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Take in some records: features (n, …), labels (n,) of class ids or (n, …) of floats."""
+        import pyarrow as pa
+
         if not len(features):
             return
-        flat = features.reshape(len(features), -1)
-        self.records += len(flat)
+        width = math.prod(features.shape[1:])
+        if self._seen is None:
+            self._seen = _core.Moments(width)
+        flat = pa.array(np.ascontiguousarray(features).reshape(-1))
+        self._seen.add(pa.record_batch([pa.FixedSizeListArray.from_arrays(flat, width)], ["features"]))
         if labels.dtype == np.int64:
-            for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-                self.class_counts[int(label)] = self.class_counts.get(int(label), 0) + int(count)
-        missing = np.isnan(flat)
-        if missing.any():
-            self.nan_rows += int(missing.any(axis=1).sum())
-            if self.first_nan is None:
-                row, column = (int(at) for at in np.argwhere(missing)[0])
-                self.first_nan = (origin, int(rows[row]) if rows is not None else row, column)
-        self._merge(flat.astype(np.float64), missing)
+            self._count_classes(labels)
+        first_nan = self._seen.rows()[2]
+        if self.first_nan is None and first_nan is not None:
+            row, feature = first_nan[0] - self.records, first_nan[1]
+            self.first_nan = (origin, int(rows[row]) if rows is not None else row, feature)
+        self.records += len(features)
 
-    def _merge(self, values: npt.NDArray[np.float64], missing: npt.NDArray[np.bool_]) -> None:
-        present = ~missing
-        count = present.sum(axis=0)
-        zeroed = np.where(present, values, 0.0)
-        safe = np.maximum(count, 1)
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = zeroed.sum(axis=0) / safe
-            m2 = (np.where(present, values - mean, 0.0) ** 2).sum(axis=0)
-        low = np.where(present, values, np.inf).min(axis=0)
-        high = np.where(present, values, -np.inf).max(axis=0)
-        if (
-            self._count is None
-            or self._mean is None
-            or self._m2 is None
-            or self._min is None
-            or self._max is None
-        ):
-            self._count, self._mean, self._m2, self._min, self._max = count, mean, m2, low, high
-            return
-        total = self._count + count
-        with np.errstate(invalid="ignore", over="ignore"):
-            delta = mean - self._mean
-            share = count / np.maximum(total, 1)
-            self._m2 = self._m2 + m2 + delta**2 * self._count * share
-            self._mean = self._mean + delta * share
-        self._count, self._min, self._max = total, np.minimum(self._min, low), np.maximum(self._max, high)
+    def _count_classes(self, labels: npt.NDArray[np.int64]) -> None:
+        least, most = int(labels.min()), int(labels.max())
+        if least >= 0 and most < _COUNTED:
+            counts = np.bincount(labels)
+            found = np.flatnonzero(counts)
+            counted = zip(found.tolist(), counts[found].tolist(), strict=True)
+        else:
+            found, each = np.unique(labels, return_counts=True)
+            counted = zip(found.tolist(), each.tolist(), strict=True)
+        for label, count in counted:
+            self.class_counts[label] = self.class_counts.get(label, 0) + count
+
+    def _elements(self) -> npt.NDArray[np.float64]:
+        """Return numbers, mean, squared distances from it, least and greatest of each feature, shape (5, F)."""
+        elements = [] if self._seen is None else self._seen.elements()
+        return np.array(elements, np.float64).reshape(-1, 5).T
+
+    def moments(
+        self,
+    ) -> tuple[
+        npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]
+    ]:
+        """Return least value, greatest value, mean and standard deviation of each feature, shape (F,) each.
+
+        F is 0 before any record came.
+        """
+        count, mean, m2, low, high = self._elements()
+        with np.errstate(invalid="ignore"):
+            return low, high, mean, np.sqrt(m2 / np.maximum(count, 1))
+
+    @property
+    def nan_rows(self) -> int:
+        """Records with a NaN."""
+        return 0 if self._seen is None else self._seen.rows()[1]
 
     @property
     def nan_count(self) -> int:
         """Values that are NaN, over all features."""
-        return 0 if self._count is None else self.records * self._count.size - int(self._count.sum())
+        return self.values - int(self._elements()[0].sum())
 
     @property
     def values(self) -> int:
         """Values over all features, NaN among them."""
-        return 0 if self._count is None else self.records * self._count.size
+        return self.records * int(self._elements().shape[1])
 
     @property
     def minimum(self) -> float | None:
         """Least value, None without any."""
-        return None if self._min is None or not self._has_values else float(self._min.min())
+        count, _, _, low, _ = self._elements()
+        return float(low.min()) if count.any() else None
 
     @property
     def maximum(self) -> float | None:
         """Greatest value, None without any."""
-        return None if self._max is None or not self._has_values else float(self._max.max())
-
-    @property
-    def _has_values(self) -> bool:
-        return self._count is not None and bool(self._count.any())
+        count, _, _, _, high = self._elements()
+        return float(high.max()) if count.any() else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return counts, moments over all values, and moments per feature, as plain values for JSON.
@@ -121,20 +129,15 @@ class SplitStatistics:
             "nan_count": self.nan_count,
             "nan_rows": self.nan_rows,
         }
-        if (
-            self._count is None
-            or self._mean is None
-            or self._m2 is None
-            or self._min is None
-            or self._max is None
-        ):
+        if self._seen is None:
             return summary | dict.fromkeys(("min", "max", "mean", "std"))
-        total = int(self._count.sum())
+        count, means, m2, low, high = self._elements()
+        total = int(count.sum())
         with np.errstate(invalid="ignore", over="ignore"):
-            mean = float((self._mean * self._count).sum() / total) if total else None
-            spread = self._m2.sum() + (self._count * (self._mean - (mean or 0.0)) ** 2).sum()
+            mean = float((means * count).sum() / total) if total else None
+            spread = m2.sum() + (count * (means - (mean or 0.0)) ** 2).sum()
             std = float(np.sqrt(spread / total)) if total else None
-            stds = np.sqrt(self._m2 / np.maximum(self._count, 1))
+            stds = np.sqrt(m2 / np.maximum(count, 1))
         summary |= {
             "min": _number(self.minimum),
             "max": _number(self.maximum),
@@ -143,10 +146,10 @@ class SplitStatistics:
         }
         listed = slice(0, _MOST_LISTED)
         summary["per_feature"] = {
-            "nan_count": [self.records - int(count) for count in self._count[listed]],
-            "min": [_number(value) for value in self._min[listed]],
-            "max": [_number(value) for value in self._max[listed]],
-            "mean": [_number(value) for value in self._mean[listed]],
+            "nan_count": [self.records - int(each) for each in count[listed]],
+            "min": [_number(value) for value in low[listed]],
+            "max": [_number(value) for value in high[listed]],
+            "mean": [_number(value) for value in means[listed]],
             "std": [_number(value) for value in stds[listed]],
         }
         return summary

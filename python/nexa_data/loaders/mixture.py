@@ -14,7 +14,7 @@ from nexa_data import _core
 from nexa_data.datasets.orders import EpochOrder, MixedEpoch, Mixing
 from nexa_data.datasets.sources import ShardSource
 from nexa_data.errors import ConfigError
-from nexa_data.filters.columns import parse_filters
+from nexa_data.filters.columns import parse_label_filters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def _source(source: MixtureSource, split: str) -> ShardSource:
     folder = Path(source.artifact).expanduser().resolve()
     allow: set[int] | None = None
     deny: set[int] = set()
-    for rule in parse_filters(source.filters):
+    for rule in parse_label_filters(source.filters):
         named = set(rule.ids(_classes(folder)))
         if rule.deny:
             deny |= named

@@ -263,7 +263,7 @@ def _check_splits(config: Config, splits: list[str]) -> None:
     for split in splits:
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
-        if config.data.mixture is None and not config.data.split.shares()[split]:
+        if config.data.cuts_by_share and not config.data.split.shares()[split]:
             raise ConfigError(
                 f"{config.origin}: data.split.{split} is 0", remedy="give it a share, or don't ask for it"
             )
