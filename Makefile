@@ -114,6 +114,29 @@ bench-loaders: $(BENCH_VENV)/.peers $(BUILD_STAMP) ## Run the loaders' bench: ou
 	VIRTUAL_ENV=$(abspath $(BENCH_VENV)) $(BENCH_VENV)/bin/maturin develop --uv --release --quiet
 	$(BENCH_VENV)/bin/python -m benches.loaders $(BENCH_ARGS)
 
+FILTER_VENV ?= .venv-bench-filter
+$(FILTER_VENV)/.peers: benches/filter/requirements.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(FILTER_VENV)
+	$(UV) pip install --quiet --python $(FILTER_VENV)/bin/python --requirement pyproject.toml maturin uv --requirement benches/filter/requirements.txt
+	@touch $@
+
+.PHONY: bench-filter
+bench-filter: $(FILTER_VENV)/.peers $(BUILD_STAMP) ## Run the label filter's bench: ours beside the memory's bandwidth and the peers (BENCH_ARGS=--quick)
+	VIRTUAL_ENV=$(abspath $(FILTER_VENV)) $(FILTER_VENV)/bin/maturin develop --uv --release --quiet
+	$(FILTER_VENV)/bin/python -m benches.filter $(BENCH_ARGS)
+
+# Their environment is small: no torch, whose dependencies nobody here decodes with.
+DECODE_VENV ?= .venv-bench-decode
+$(DECODE_VENV)/.peers: benches/decode/requirements.txt | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(DECODE_VENV)
+	$(UV) pip install --quiet --python $(DECODE_VENV)/bin/python maturin numpy uv --requirement benches/decode/requirements.txt
+	@touch $@
+
+.PHONY: bench-decode
+bench-decode: $(DECODE_VENV)/.peers ## Run the decoding bench: source files, ours beside the peers (BENCH_ARGS=--quick)
+	VIRTUAL_ENV=$(abspath $(DECODE_VENV)) PATH=$(abspath $(DECODE_VENV))/bin:$$PATH maturin develop --uv --release --quiet --skip-install
+	PYTHONPATH=python $(DECODE_VENV)/bin/python -m benches.decode $(BENCH_ARGS)
+
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
 	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s
@@ -124,6 +147,23 @@ fuzz: ## Fuzz the catalog's parser for SECONDS=60 (needs cargo-fuzz); what break
 	mkdir -p target/fuzz-corpus
 	cargo fuzz run --sanitizer none catalog_parse target/fuzz-corpus fuzz/corpus/catalog_parse -- \
 		-max_total_time=$(SECONDS) -dict=fuzz/catalog.dict -max_len=4096 -print_final_stats=1
+
+# One target after the other, each for SECONDS.
+TEXT_TARGETS := jsonl csv unpack
+.PHONY: fuzz-text
+fuzz-text: $(addprefix fuzz-text-,$(TEXT_TARGETS)) ## Fuzz the readers of text formats for SECONDS=60 each (needs cargo-fuzz)
+
+fuzz-text-%:
+	mkdir -p target/fuzz-corpus-$*
+	cargo fuzz run --sanitizer none $* target/fuzz-corpus-$* fuzz/corpus/$* -- \
+		-max_total_time=$(SECONDS) -max_len=1024 -print_final_stats=1
+
+# Each reader of a source format that is written by hand, one after the other.
+.PHONY: fuzz-sources
+fuzz-sources: ## Fuzz the readers of TFRecord, WebDataset, MDS and NumPy files for SECONDS=60 each
+	for format in tfrecord webdataset mds npy; do mkdir -p target/fuzz-corpus/source_$$format; \
+		cargo fuzz run --sanitizer none source_$$format target/fuzz-corpus/source_$$format fuzz/corpus/source_$$format -- \
+		-max_total_time=$(SECONDS) -max_len=16384 -malloc_limit_mb=64 -rss_limit_mb=1024 -print_final_stats=1; done
 
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output

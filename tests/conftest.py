@@ -18,6 +18,10 @@ hypothesis.settings.register_profile("nexa", derandomize=True, deadline=None, ma
 hypothesis.settings.load_profile("nexa")
 
 
+collect_ignore_glob = ["data/*"]
+"""What wrote the golden files needs packages that the tests do without."""
+
+
 @pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Return a function from keys of `data:` to a config whose store lies in the test's own folder."""

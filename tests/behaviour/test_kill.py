@@ -13,8 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from nexa_data import _core
 from nexa_data.artifacts import ArtifactMeta, is_complete, read_meta, verify_artifact
@@ -24,7 +28,7 @@ from nexa_data.staging.proven import Proof
 from nexa_data.staging.store import STORE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SERVER = """
@@ -147,7 +151,27 @@ def config(root: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def survive_prepare(runner: Runner, root: Path, count: int, by: int) -> None:
+@pytest.fixture(scope="module")
+def source_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of 30,000 records in several row groups."""
+    path = tmp_path_factory.mktemp("source") / "in.parquet"
+    numbers = np.random.default_rng(5)
+    table = {f"f{at}": numbers.standard_normal(30_000, np.float32) for at in range(24)}
+    pq.write_table(pa.table(table | {"label": numbers.integers(0, 10, 30_000)}), path, row_group_size=4_000)
+    return path
+
+
+def of_file(source: Path, root: Path, seed: int) -> dict[str, Any]:
+    data = config(root, seed)["data"] | {"dataset_name": "files", "source_uri": str(source)}
+    return {
+        "data": data | {"preprocessing": {"seed": seed}},
+        "experiment": {"output_dir": str(root)},
+    }
+
+
+def survive_prepare(
+    runner: Runner, root: Path, count: int, by: int, config: Callable[[Path, int], dict[str, Any]] = config
+) -> None:
     """Kill one prepare after another in a store that holds an older version, and look at what is left each time."""
     timed(runner, ["prepare", config(root / "reference", 1)])
     duration = timed(runner, ["prepare", config(root / "reference", 2)])
@@ -155,9 +179,7 @@ def survive_prepare(runner: Runner, root: Path, count: int, by: int) -> None:
     struck = 0
     for number, after_s in enumerate(moments(count, duration)):
         store = root / f"{number}"
-        old = prepare_from_config(
-            config(store, 0) | {"data": config(store, 0)["data"] | {"preprocessing": {"num_samples": 50}}}
-        )
+        old = prepare_from_config(config(store, 0))
         folder = old.path.parent
         struck += not runner.run(["prepare", config(store, 2)], after_s=after_s, by=by)
         for published in (path for path in folder.iterdir() if not path.name.startswith(".")):
@@ -211,6 +233,48 @@ def test_a_killed_prepare_leaves_the_old_or_the_new_and_the_next_run_succeeds(
     survive_prepare(runner, tmp_path, 10, signal.SIGKILL)
 
 
+def test_a_killed_prepare_of_files_goes_on_and_makes_what_an_uninterrupted_one_makes(
+    runner: Runner, source_file: Path, tmp_path: Path
+) -> None:
+    survive_prepare(runner, tmp_path, 10, signal.SIGKILL, partial(of_file, source_file))
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from nexa_data.prepare import prepare_from_config
+
+store = Path(sys.argv[2])
+
+def strike(records):
+    journals = list(store.rglob(".written.jsonl"))
+    if journals and len(journals[0].read_bytes().splitlines()) > 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+prepare_from_config(json.loads(sys.argv[1]), progress=strike)
+"""
+
+
+def test_shards_that_were_whole_before_the_kill_are_not_written_again(
+    source_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = of_file(source_file, tmp_path / "runs", 0)
+    reference = prepare_from_config(of_file(source_file, tmp_path / "reference", 0)).hash
+    command = [sys.executable, "-c", KILLED, json.dumps(wanted), str(tmp_path / "runs")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (journal,) = (tmp_path / "runs").rglob(".written.jsonl")
+    noted = [json.loads(line)["uri"] for line in journal.read_bytes().splitlines()[1:]]
+    inodes = {uri: (journal.parent / uri).stat().st_ino for uri in noted}
+    # What was being written when the run was killed, and what nobody has noted, is no shard.
+    (journal.parent / "shards" / "train-00099.arrow").write_bytes(b"half")
+    with caplog.at_level("INFO", logger="nexa_data.publishing"):
+        made = prepare_from_config(wanted)
+    assert made.hash == reference
+    assert {uri: (made.path / uri).stat().st_ino for uri in noted} == inodes
+    assert f"{len(noted)} of " in caplog.text
+    verify_artifact(made.path)
+
+
 def test_a_killed_stage_leaves_the_old_or_the_new_and_the_next_run_succeeds(
     runner: Runner, catalogs: tuple[ArtifactMeta, ArtifactMeta], tmp_path: Path
 ) -> None:
@@ -233,6 +297,11 @@ def test_an_interrupted_stage_leaves_the_old_or_the_new(
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
 def test_a_hundred_killed_prepares(runner: Runner, tmp_path: Path, by: int) -> None:
     survive_prepare(runner, tmp_path, 100, by)
+
+
+@pytest.mark.slow
+def test_fifty_killed_prepares_of_files(runner: Runner, source_file: Path, tmp_path: Path) -> None:
+    survive_prepare(runner, tmp_path, 50, signal.SIGKILL, partial(of_file, source_file))
 
 
 @pytest.mark.slow

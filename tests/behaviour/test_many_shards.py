@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from nexa_data import _core
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def test_a_hundred_thousand_shards_are_read_within_the_limits_of_an_ordinary_pro
         origin = number % FILES
         if number < FILES:
             labels = np.arange(origin * ROWS, (origin + 1) * ROWS, dtype=np.int64)
-            _core.write_shard(tmp_path / uri, [("label", "int64", [], labels.view(np.uint8))], ROWS)
+            _core.write_shard(tmp_path / uri, [tensor_batch({"label": labels})])
         else:
             # Links are files of their own to whoever maps them.
             os.link(tmp_path / f"shards/{origin:06d}.arrow", tmp_path / uri)

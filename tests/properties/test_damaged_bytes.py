@@ -13,6 +13,7 @@ from nexa_data import _core
 from nexa_data.catalog import ShardCatalog
 from nexa_data.datasets.shards import ShardDataset
 from nexa_data.errors import CatalogError, NexaError
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +24,9 @@ ROWS = 20
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("shard") / "a.arrow"
-    features = np.arange(ROWS * 3, dtype=np.float32).view(np.uint8)
-    labels = np.arange(ROWS, dtype=np.int64).view(np.uint8)
-    _core.write_shard(path, [("features", "float32", [3], features), ("label", "int64", [], labels)], ROWS)
+    features = np.arange(ROWS * 3, dtype=np.float32).reshape(ROWS, 3)
+    batch = tensor_batch({"features": features, "label": np.arange(ROWS, dtype=np.int64)})
+    _core.write_shard(path, [batch])
     (path.parent / "catalog.jsonl").write_text(
         json.dumps({"uri": "a.arrow", "split": "train", "records": ROWS}) + "\n"
     )

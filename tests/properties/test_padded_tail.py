@@ -15,6 +15,7 @@ from nexa_data.datasets.shards import ShardDataset
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.sampler import DistributedShardSampler
 from nexa_data.loaders.torch_loader import ShardLoader
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = []
     for n in range(1, MOST + 1):
         values = np.arange(n, dtype=np.int64)
-        _core.write_shard(folder / f"{n}.arrow", [("label", "int64", [], values.view(np.uint8))], n)
+        _core.write_shard(folder / f"{n}.arrow", [tensor_batch({"label": values})])
         lines.append(f'{{"uri": "{n}.arrow", "split": "n{n}", "records": {n}}}\n')
     (folder / "catalog.jsonl").write_text("".join(lines))
     return folder

@@ -18,6 +18,7 @@ from nexa_data.loaders.orders import BalancedOrders, PlainOrders
 from nexa_data.loaders.plan import BatchPlan
 from nexa_data.loaders.sampler import DistributedShardSampler
 from nexa_data.loaders.torch_loader import ShardLoader
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +37,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
         lines = []
         for at in range(0, n, 7):
             values = np.arange(at, min(at + 7, n), dtype=np.int64)
-            columns = [("features", "float32", [1], values.astype(np.float32).view(np.uint8))]
-            columns.append(("label", "int64", [], values.view(np.uint8)))
-            _core.write_shard(folder / f"{at}.arrow", columns, len(values))
+            batch = tensor_batch({"features": values.astype(np.float32).reshape(-1, 1), "label": values})
+            _core.write_shard(folder / f"{at}.arrow", [batch])
             lines.append(f'{{"uri": "{at}.arrow", "split": "train", "records": {len(values)}}}\n')
         (folder / "catalog.jsonl").write_text("".join(lines))
     return made

@@ -10,6 +10,7 @@ import pytest
 from nexa_data import _core
 from nexa_data.catalog import ShardCatalog, ShardRecord
 from nexa_data.errors import CatalogError, ShardNotFoundError
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 def write_shard(path: Path, rows: int = 5, *, first: int = 0, name: str = "features") -> dict[str, Any]:
     features = np.arange(first, first + rows * 2, dtype=np.float32)
-    columns = [(name, "float32", [2], features.view(np.uint8))]
-    size, checksum = _core.write_shard(path, columns, rows)
+    size, checksum = _core.write_shard(path, [tensor_batch({name: features.reshape(rows, 2)})])
     return {"bytes": size, "records": rows, "checksum": checksum}
 
 

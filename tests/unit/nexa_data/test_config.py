@@ -368,17 +368,3 @@ def test_a_config_is_taken_as_it_is_and_cannot_be_changed() -> None:
 def test_any_mapping_gives_a_config_or_a_typed_error(value: Any) -> None:
     with contextlib.suppress(NexaError):
         assert isinstance(load_config({"data": value}), Config)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("on_error", "quarantine"),
-    ],
-)
-def test_what_is_known_but_not_served_yet_is_refused_by_name(key: str, value: Any) -> None:
-    data: dict[str, Any] = {"dataset_name": "x"}
-    section, _, name = key.rpartition(".")
-    (data.setdefault(section, {}) if section else data)[name] = value
-    with pytest.raises(ConfigError, match=rf"data\.{key}: known, but not served"):
-        load_config({"data": data})

@@ -113,8 +113,11 @@ def test_damage_is_named_with_its_file(table: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"cut\.parquet"):
         inspect_target(str(path))
     (tmp_path / "c.jsonl").write_text("{\n")
-    with pytest.raises(CatalogError, match=r"c\.jsonl:1"):
+    with pytest.raises(RecordError, match=r"c\.jsonl"):
         inspect_target(str(tmp_path / "c.jsonl"))
+    (tmp_path / "catalog.jsonl").write_text("{\n")
+    with pytest.raises(CatalogError, match=r"catalog\.jsonl:1"):
+        inspect_target(str(tmp_path / "catalog.jsonl"))
     with pytest.raises(RecordError, match=r"odd\.txt"):
         inspect_target(str(_odd(tmp_path)))
 

@@ -266,7 +266,7 @@ MANY = "x,label\n" + "1,0\n" * 200
 @pytest.mark.parametrize(
     ("text", "data", "kind", "what"),
     [
-        ("", {}, RecordError, "in.csv: the file is empty"),
+        ("", {}, RecordError, "in.csv: it has no records"),
         ("x,label\n", {}, RecordError, "no records"),
         ("x,label\n1,0\n", {}, RecordError, "of 1 records none fell into .*set data.split"),
         (

@@ -24,6 +24,7 @@ from nexa_data.errors import (
     StagingError,
 )
 from nexa_data.prepare import prepare_from_config, stage_catalog_to_nvme
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,9 +42,7 @@ def source(tmp_path: Path) -> Path:
     lines = []
     for at in range(SHARDS):
         values = np.arange(at * ROWS, (at + 1) * ROWS, dtype=np.int64)
-        size, checksum = _core.write_shard(
-            folder / f"s{at}.arrow", [("label", "int64", [], values.view(np.uint8))], ROWS
-        )
+        size, checksum = _core.write_shard(folder / f"s{at}.arrow", [tensor_batch({"label": values})])
         lines.append(
             {"uri": f"s{at}.arrow", "split": "train", "bytes": size, "records": ROWS, "checksum": checksum}
         )

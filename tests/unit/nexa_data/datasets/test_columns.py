@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from nexa_data.config import load_config
-from nexa_data.datasets.columns import map_rows, plan_layout
+from nexa_data.datasets.columns import plan_layout
+from nexa_data.datasets.mapping import map_rows
 from nexa_data.datasets.rows import RowBatch, RowSource
 from nexa_data.errors import ConfigError, RecordError
 
@@ -26,7 +27,7 @@ def mapped(columns: dict[str, Any] | list[dict[str, Any]], **data: Any) -> tuple
     section = load_config({"data": {"dataset_name": "x", **data}}).data
     layout = plan_layout(source, section)
     made = [map_rows(part, layout, section) for part in source.batches()]
-    return np.concatenate([each[0] for each in made]), np.concatenate([each[1] for each in made])
+    return np.concatenate([each.features for each in made]), np.concatenate([each.labels for each in made])
 
 
 def test_features_stand_in_the_order_of_the_config() -> None:

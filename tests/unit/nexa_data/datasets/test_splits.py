@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nexa_data.config import load_config
 from nexa_data.datasets.rows import RowBatch
-from nexa_data.datasets.splits import assign_splits
-from nexa_data.errors import RecordError
+from nexa_data.datasets.splits import Cut, assign_splits
+from nexa_data.errors import ConfigError, RecordError
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -77,7 +78,7 @@ def test_a_share_of_zero_gets_no_record(shares: tuple[float, ...]) -> None:
 def test_a_key_column_that_is_missing_or_null_is_refused() -> None:
     with pytest.raises(RecordError, match=r"no column 'kk'.*k"):
         assign_splits(rows(0, k=[1]), SHARES, seed=0, key="kk")
-    with pytest.raises(RecordError, match="'k' has nulls"):
+    with pytest.raises(RecordError, match="row 1: column 'k' is null"):
         assign_splits(rows(0, k=[1, None]), SHARES, seed=0, key="k")
 
 
@@ -89,3 +90,78 @@ def test_the_cut_is_the_one_that_was_always_made() -> None:
 
 ROWS = [0, 2, 1, 0, 0, 1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 1, 2, 2, 0, 0, 0, 0, 0, 2]
 KEYS = [0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 1, 1, 1, 0]
+
+
+def cut(labels: list[int], sizes: list[int], seed: int = 0, **split: Any) -> list[int]:
+    """Return the splits of rows that come in batches of these sizes."""
+    section = load_config({"data": {"dataset_name": "x", "split": split}}).data
+    made, found, first = Cut(section, seed), [], 0
+    for size in sizes:
+        part = labels[first : first + size]
+        found += made.assign(rows(0, x=part, first=first), np.array(part, np.int64)).tolist()
+        first += size
+    return found
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=400),
+    st.integers(1, 50),
+    st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (0.34, 0.33, 0.33)]),
+)
+def test_a_stratified_cut_meets_the_shares_in_each_class_whatever_the_batches(
+    labels: list[int], size: int, shares: tuple[float, ...]
+) -> None:
+    split = {"stratify": True, **dict(zip(SHARES, shares, strict=True))}
+    pieces = [size] * (len(labels) // size + 1)
+    found = cut(labels, pieces, **split)
+    assert found == cut(labels, [len(labels)], **split)
+    for label in set(labels):
+        mine = [each for each, of in zip(found, labels, strict=True) if of == label]
+        whole = mine[: len(mine) // 100 * 100]
+        counts = np.bincount(whole, minlength=3)
+        np.testing.assert_allclose(counts, np.multiply(shares, len(whole)), atol=1.01)
+
+
+def test_a_stratified_cut_is_another_one_with_another_seed() -> None:
+    labels = [at % 2 for at in range(200)]
+    stratified = {"stratify": True}
+    assert cut(labels, [200], **stratified) != cut(labels, [200], seed=1, **stratified)
+
+
+def test_a_column_names_the_split_in_the_words_that_people_use() -> None:
+    names = ["train", "Training", "val", "VALID", "validation", "dev", "test ", "train"]
+    made = Cut(load_config({"data": {"dataset_name": "x", "split": {"column": "part"}}}).data, 0)
+    batch = rows(0, part=names, label=list(range(8)))
+    assert made.assign(batch, np.arange(8)).tolist() == [0, 0, 1, 1, 1, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [(["train", "holdout"], "names the split 'holdout'.*known: train"), (["train", None], "row 1: .*null")],
+)
+def test_a_column_that_names_no_split_is_refused(names: list[Any], what: str) -> None:
+    made = Cut(load_config({"data": {"dataset_name": "x", "split": {"column": "part"}}}).data, 0)
+    with pytest.raises(RecordError, match=what):
+        made.assign(rows(0, part=names), np.arange(2))
+
+
+def test_a_group_never_parts_and_is_cut_as_a_key_is() -> None:
+    groups = [f"patient {at // 7}" for at in range(700)]
+    by_group = Cut(load_config({"data": {"dataset_name": "x", "split": {"group": "g"}}}).data, 3)
+    found = by_group.assign(rows(0, g=groups), np.zeros(700)).tolist()
+    assert found == assign_splits(rows(0, g=groups), SHARES, seed=3, key="g").tolist()
+    assert all(len({found[at] for at in range(700) if groups[at] == group}) == 1 for group in set(groups))
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"column": "c", "train": 0.8},
+        {"column": "c", "group": "g"},
+        {"stratify": True, "group": "g"},
+        {"column": "c", "stratify": True},
+    ],
+)
+def test_ways_to_cut_that_exclude_each_other_are_refused(split: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"data\.split"):
+        load_config({"data": {"dataset_name": "x", "split": split}})

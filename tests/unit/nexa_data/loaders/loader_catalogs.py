@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nexa_data import _core
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +26,10 @@ def write_catalog(
     lines = []
     for first in range(0, len(numbers), shard):
         part = numbers[first : first + shard]
-        features = np.array(part, np.float32)
+        features = np.array(part, np.float32).reshape(-1, 1)
         labels = np.array([label(number) for number in part], np.int64)
-        columns = [
-            ("features", "float32", [1], features.view(np.uint8)),
-            ("label", "int64", [], labels.view(np.uint8)),
-        ]
-        _core.write_shard(folder / f"{split}-{first}.arrow", columns, len(part))
+        batch = tensor_batch({"features": features, "label": labels})
+        _core.write_shard(folder / f"{split}-{first}.arrow", [batch])
         lines.append(f'{{"uri": "{split}-{first}.arrow", "split": "{split}", "records": {len(part)}}}\n')
     with (folder / "catalog.jsonl").open("a") as catalog:
         catalog.writelines(lines)

@@ -6,12 +6,14 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from loader_catalogs import numbers, write_catalog
 from nexa_data import _core
 from nexa_data.errors import ConfigError, RecordError, ShardNotFoundError
 from nexa_data.loaders.torch_loader import build_loader
 from nexa_data.prepare import prepare_from_config
+from nexa_data.shard_output import tensor_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -314,19 +316,22 @@ def test_weights_are_taken_as_they_are_written(folders: dict[str, Path]) -> None
         made(folders, source("a", weight=1e-30), source("b", weight=0.7))
 
 
+def batch_of(rows: int, width: int) -> Any:
+    return tensor_batch({"features": np.zeros((rows, width), np.float32), "label": np.zeros(rows, np.int64)})
+
+
 def test_what_cannot_be_mixed_is_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ShardNotFoundError, match="nowhere"):
         made(folders | {"a": tmp_path / "nowhere"}, source("a"))
     empty = tmp_path / "empty"
     empty.mkdir()
-    _core.write_shard(empty / "x.arrow", [("features", "float32", [1], b""), ("label", "int64", [], b"")], 0)  # type: ignore[list-item]
+    _core.write_shard(empty / "x.arrow", [batch_of(0, 1)])
     (empty / "catalog.jsonl").write_text('{"uri": "x.arrow", "split": "train", "records": 0}\n')
     with pytest.raises(ConfigError, match=r"empty \(train\) has no records"):
         made(folders | {"b": empty}, source("a", weight=1), source("b", weight=1))
     wide = tmp_path / "wide"
     wide.mkdir()
-    columns = [("features", "float32", [2], b"12345678"), ("label", "int64", [], b"12345678")]
-    _core.write_shard(wide / "x.arrow", columns, 1)  # type: ignore[arg-type]
+    _core.write_shard(wide / "x.arrow", [batch_of(1, 2)])
     (wide / "catalog.jsonl").write_text('{"uri": "x.arrow", "split": "train", "records": 1}\n')
     with pytest.raises(RecordError, match=r"'features' is float32\[2\], but float32\[1\]"):
         numbers(made(folders | {"b": wide}, source("a"), source("b")))

@@ -12,6 +12,7 @@ import pytest
 from nexa_data import _core
 from nexa_data.artifacts import read_meta, verify_artifact
 from nexa_data.errors import ContentMismatchError, ShardNotFoundError
+from nexa_data.shard_output import tensor_batch
 from nexa_data.staging.proven import Proof, ProvenFolder
 from nexa_data.staging.store import JOURNAL_NAME, STORE_NAME, Store
 from staging_catalog import Catalog, digest_of, entry, records_of, report_of, rewrite, ways
@@ -126,8 +127,7 @@ def test_a_line_that_says_more_of_a_shard_than_before_is_held_against_it(tmp_pat
     catalog = Catalog(tmp_path / "source")
     catalog.folder.mkdir()
     for name in ("a.arrow", "b.arrow"):
-        column = ("x", "int64", [], np.arange(3).view(np.uint8))
-        _core.write_shard(tmp_path / name, [column], 3)
+        _core.write_shard(tmp_path / name, [tensor_batch({"x": np.arange(3)})])
         catalog.write(name, (tmp_path / name).read_bytes())
     first = catalog.stage(tmp_path / "out")
     catalog.lines["b.arrow"]["records"] = 4
