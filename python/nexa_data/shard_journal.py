@@ -8,8 +8,9 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from nexa_data._core import build_info
+from nexa_data._core import build_info, digest_file
 from nexa_data.catalog import ShardRecord
+from nexa_data.errors import ShardNotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,8 @@ _NAME = ".written.jsonl"
 class ShardJournal:
     """Shards that lie on the disk, one to a line, each noted once its content is durable.
 
-    The same config over the same files gives the same shards, so that one which is noted needn't be written again. What
-    another version of this library has written is not taken over.
+    The same config over the same files gives the same shards, so that one which is noted needn't be written again, if it
+    still has the digest that it was noted with. What another version of this library has written is not taken over.
 
     Args:
         folder: Folder of the unfinished artifact.
@@ -58,14 +59,19 @@ class ShardJournal:
                 record = ShardRecord(
                     noted["uri"], noted["split"], noted["bytes"], noted["records"], noted["checksum"]
                 )
-                if (self._folder / record.uri).stat().st_size == record.bytes:
-                    known[record.uri] = record
+                known[record.uri] = record
         return known
 
     def find(self, uri: str, records: int) -> ShardRecord | None:
-        """Return the shard of that name if it is whole and has so many records."""
+        """Return the shard of that name if it has so many records and, read again, the content that was noted."""
         known = self._known.get(uri)
         if known is None or known.records != records:
+            return None
+        try:
+            found = digest_file(self._folder / uri, "sha256")[1]
+        except ShardNotFoundError:
+            return None
+        if found != known.checksum:
             return None
         self.reused += 1
         return known
@@ -79,20 +85,12 @@ class ShardJournal:
         return record
 
     def remove(self) -> None:
-        """Forget the journal, and any shard that the finished artifact doesn't have."""
+        """Remove the journal: the artifact is whole."""
         self._path.unlink(missing_ok=True)
 
 
 def _line(record: ShardRecord) -> str:
-    return json.dumps(
-        {
-            "uri": record.uri,
-            "split": record.split,
-            "bytes": record.bytes,
-            "records": record.records,
-            "checksum": record.checksum,
-        }
-    )
+    return json.dumps(record.as_dict())
 
 
 def _version() -> str:

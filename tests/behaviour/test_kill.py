@@ -267,10 +267,15 @@ def test_shards_that_were_whole_before_the_kill_are_not_written_again(
     inodes = {uri: (journal.parent / uri).stat().st_ino for uri in noted}
     # What was being written when the run was killed, and what nobody has noted, is no shard.
     (journal.parent / "shards" / "train-00099.arrow").write_bytes(b"half")
+    # Nor is one that is as long as it was noted, with another content.
+    damaged = noted.pop()
+    content = bytearray((journal.parent / damaged).read_bytes())
+    content[len(content) // 2] ^= 1
+    (journal.parent / damaged).write_bytes(content)
     with caplog.at_level("INFO", logger="nexa_data.publishing"):
         made = prepare_from_config(wanted)
     assert made.hash == reference
-    assert {uri: (made.path / uri).stat().st_ino for uri in noted} == inodes
+    assert {uri: (made.path / uri).stat().st_ino for uri in noted} == {uri: inodes[uri] for uri in noted}
     assert f"{len(noted)} of " in caplog.text
     verify_artifact(made.path)
 
