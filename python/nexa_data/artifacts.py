@@ -29,6 +29,7 @@ __all__ = [
     "ArtifactMeta",
     "ArtifactWriter",
     "digest_text",
+    "fsync",
     "is_complete",
     "lock_path",
     "move_latest",
@@ -125,7 +126,8 @@ def verify_artifact(path: Path) -> ArtifactMeta:
     return meta
 
 
-def _fsync(path: Path | str) -> None:
+def fsync(path: Path | str) -> None:
+    """Make a file's content, or a folder's entries, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -157,7 +159,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
 def move_latest(folder: Path) -> None:
@@ -171,7 +173,7 @@ def move_latest(folder: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name)
     temporary.replace(link)
-    _fsync(folder.parent)
+    fsync(folder.parent)
 
 
 def remove_artifact(folder: Path) -> None:
@@ -179,7 +181,7 @@ def remove_artifact(folder: Path) -> None:
     trash = trash_path(folder)
     shutil.rmtree(trash, ignore_errors=True)
     folder.rename(trash)
-    _fsync(folder.parent)
+    fsync(folder.parent)
     shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -336,8 +338,8 @@ class ArtifactWriter:
         self._sync(durable)
         # The marker is the last thing written, and the rename shows it together with all the rest.
         (self.path / MARKER_NAME).write_text(f"{digest}\n")
-        _fsync(self.path / MARKER_NAME)
-        _fsync(self.path)
+        fsync(self.path / MARKER_NAME)
+        fsync(self.path)
         self.lock.check()
         self._drop_journals()
         self._put_in_place()
@@ -356,8 +358,8 @@ class ArtifactWriter:
             for name in names:
                 path = f"{folder}/{name}"
                 if path[top:] not in durable:
-                    _fsync(path)
-            _fsync(folder)
+                    fsync(path)
+            fsync(folder)
 
     def _put_in_place(self) -> None:
         try:
@@ -369,7 +371,7 @@ class ArtifactWriter:
 
             exchange_paths(self.path, self.destination)
             self.path.rename(self._trash)
-        _fsync(self.destination.parent)
+        fsync(self.destination.parent)
         shutil.rmtree(self._trash, ignore_errors=True)
 
     def _open_partial(self) -> None:

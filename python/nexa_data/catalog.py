@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from nexa_data import _core
 
-__all__ = ["CATALOG_NAME", "ShardCatalog", "ShardRecord", "is_whole"]
+__all__ = ["CATALOG_NAME", "ShardCatalog", "ShardRecord", "is_catalog", "is_whole"]
 
 CATALOG_NAME = "catalog.jsonl"
 """Name of the catalog in an artifact."""
 
 _SHOWN_FINDINGS = 5
+_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,24 @@ class ShardCatalog:
         """Return the catalog as JSON lines."""
         lines = (json.dumps(shard.as_dict(), ensure_ascii=False) for shard in self.shards)
         return "".join(f"{line}\n" for line in lines).encode()
+
+
+def is_catalog(path: Path) -> bool:
+    """Say whether a file is a catalog rather than records in JSON lines: its first line names a shard.
+
+    One of the catalog's own name is one whatever it holds, so that its check says what is wrong with it.
+    """
+    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        return False
+    if path.name == CATALOG_NAME:
+        return True
+    with path.open("rb") as file:
+        line = file.readline(_LINE_BYTES)
+    try:
+        first = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(first, dict) and isinstance(first.get("uri"), str)
 
 
 def is_whole(folder: Path) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexa_data.artifacts import is_complete
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog
+from nexa_data.artifacts import fsync, is_complete
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_catalog
 from nexa_data.errors import ArtifactError, ConfigError
 from nexa_data.export import EXTENSIONS, open_writer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nexa_data.datasets.rows import RowSource
     from nexa_data.export import Writer
 
 __all__ = ["Conversion", "convert"]
@@ -94,29 +96,27 @@ def _parts(
     from nexa_data.datasets.decoding import row_source
 
     path = Path(source)
-    folder = path if path.is_dir() else path.parent
-    is_catalog = path.name == CATALOG_NAME or (path.is_dir() and (path / CATALOG_NAME).is_file())
-    if is_catalog or (path.is_dir() and is_complete(path)):
-        catalog = ShardCatalog.load(path if path.is_file() else folder)
+    if is_catalog(path) or is_complete(path) or (path / CATALOG_NAME).is_file():
+        catalog = ShardCatalog.load(path)
         for split in dict.fromkeys(shard.split for shard in catalog):
             shards = [str(shard.path(catalog.root)) for shard in catalog if shard.split == split]
             rows = row_source(shards, "arrow")
-            yield split or "data", rows.schema, (each.batch for each in rows.batches())
+            yield split or "data", rows.schema, _sound(rows)
         return
     rows = row_source([str(source)], wanted)
-    batches = rows.batches()
+    yield "data", rows.schema, _sound(rows)
 
-    def sound() -> Iterator[pa.RecordBatch]:
-        for each in batches:
-            if each.bad:
-                raise each.bad[0].error()
-            yield each.batch
 
-    yield "data", rows.schema, sound()
+def _sound(rows: RowSource) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; the first bad record ends it."""
+    for each in rows.batches():
+        for bad in each.bad:
+            raise bad.error()
+        yield each.batch
 
 
 class _Output:
-    """Files on their way; nothing is at the destination until all of them are whole."""
+    """Files on their way; nothing is at the destination until all of them are whole and on the disk."""
 
     def __init__(
         self, destination: Path, to: str, file_records: int | None, progress: Callable[[int], None] | None
@@ -128,29 +128,24 @@ class _Output:
         self._progress = progress
         self._records = 0
         self._files: list[Path] = []
+        # What a run that was killed has left.
+        self.discard()
 
     def part(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-        writer: Writer | None = None
-        held, number = 0, 0
-        for batch in batches:
-            rest = batch
-            while rest.num_rows:
-                if writer is None:
-                    writer, held, number = self._open(name, number, schema), 0, number + 1
-                taken = (
-                    rest.num_rows
-                    if self._file_records is None
-                    else min(rest.num_rows, self._file_records - held)
-                )
-                writer.write(rest.slice(0, taken))
-                rest, held = rest.slice(taken), held + taken
-                self._count(taken)
-                if held == self._file_records:
+        """Write the batches of one split, or of all: into one file, or into files of so many records."""
+        cut = batches if self._file_records is None else _cut(batches, self._file_records)
+        number = held = 0
+        writer = self._open(name, number, schema)
+        try:
+            for batch in cut:
+                if self._file_records is not None and held == self._file_records:
                     writer.close()
-                    writer = None
-        if writer is None and not number:
-            writer = self._open(name, number, schema)
-        if writer is not None:
+                    number, held = number + 1, 0
+                    writer = self._open(name, number, schema)
+                writer.write(batch)
+                held += batch.num_rows
+                self._count(batch.num_rows)
+        finally:
             writer.close()
 
     def _open(self, name: str, number: int, schema: pa.Schema) -> Writer:
@@ -161,7 +156,6 @@ class _Output:
                 )
             path = self._partial
         else:
-            self._partial.mkdir(parents=True, exist_ok=True)
             path = self._partial / f"{name}-{number:05d}{EXTENSIONS[self._to]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._files.append(path)
@@ -173,14 +167,31 @@ class _Output:
             self._progress(self._records)
 
     def discard(self) -> None:
-        for path in self._files:
-            path.unlink(missing_ok=True)
+        """Remove what was written."""
         if self._partial.is_dir():
-            self._partial.rmdir()
+            shutil.rmtree(self._partial)
+        else:
+            self._partial.unlink(missing_ok=True)
 
     def publish(self) -> Conversion:
+        """Make all files durable and put them in place at once."""
         size = sum(path.stat().st_size for path in self._files)
+        for path in (*self._files, self._partial):
+            fsync(path)
         os.rename(self._partial, self._destination)  # noqa: PTH104 (a folder or a file alike)
+        fsync(self._destination.parent)
         whole = self._file_records is None
         files = [self._destination if whole else self._destination / path.name for path in self._files]
         return Conversion(tuple(files), self._records, size)
+
+
+def _cut(batches: Iterator[pa.RecordBatch], records: int) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, cut so that none goes over a multiple of `records`."""
+    held = 0
+    for batch in batches:
+        rest = batch
+        while rest.num_rows:
+            taken = rest.slice(0, records - held)
+            yield taken
+            rest = rest.slice(taken.num_rows)
+            held = (held + taken.num_rows) % records

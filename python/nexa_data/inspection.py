@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexa_data.artifacts import is_complete, read_meta
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog
+from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_catalog
 from nexa_data.console import bytes_text, show, show_facts, show_table
 from nexa_data.errors import ArtifactError, ShardNotFoundError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Inspection", "inspect_target", "show_inspection"]
 
-_CATALOG_SUFFIXES = frozenset({".jsonl", ".ndjson"})
-_LINE_BYTES = 1 << 20
 _SHOWN_ITEMS = 6
 _SHOWN_TEXT = 40
 _SHOWN_COLUMNS = 12
@@ -70,7 +68,7 @@ def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:
         return _inspect_artifact(path, n_rows)
     if path.is_dir() and (path / CATALOG_NAME).is_file():
         return _inspect_catalog(path / CATALOG_NAME, n_rows)
-    if path.is_file() and path.suffix.lower() in _CATALOG_SUFFIXES and _is_catalog(path):
+    if is_catalog(path):
         return _inspect_catalog(path, n_rows)
     files = _files(target)
     if not files:
@@ -84,18 +82,6 @@ def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:
             remedy="name an artifact's folder, a catalog, or source files",
         )
     return _inspect_files(files, n_rows)
-
-
-def _is_catalog(path: Path) -> bool:
-    """Whether a JSONL file's first line names a shard; else it holds records."""
-    with path.open("rb") as file:
-        line = file.readline(_LINE_BYTES)
-    try:
-        first = json.loads(line)
-    except ValueError:
-        # Damaged, empty or no JSON: the catalog's check says more than a reader of records would.
-        return path.name == CATALOG_NAME
-    return isinstance(first, dict) and isinstance(first.get("uri"), str)
 
 
 def _files(target: str) -> list[SourceFile]:

@@ -105,6 +105,35 @@ def test_an_artifact_keeps_its_splits_and_tensors(tmp_path: Path) -> None:
     assert table.schema.field("features").type.value_type == pa.float32()
 
 
+def test_a_catalog_of_any_name_is_one_and_records_in_json_lines_are_not(tmp_path: Path) -> None:
+    config = {"data": {"dataset_name": "synthetic", "preprocessing": {"num_samples": 60}}}
+    artifact = prepare_from_config({**config, "experiment": {"output_dir": str(tmp_path)}})
+    (artifact.path / "mine.jsonl").write_bytes((artifact.path / "catalog.jsonl").read_bytes())
+    assert convert(artifact.path / "mine.jsonl", tmp_path / "a", "jsonl").records == 60
+    assert len(convert(artifact.path / "mine.jsonl", tmp_path / "b", "jsonl").files) == 3
+    assert convert(tmp_path / "a" / "train-00000.jsonl", tmp_path / "c.parquet", "parquet").records > 0
+
+
+def test_what_a_killed_run_has_left_is_not_put_in_place(source: Path, tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "data-00099.arrow").write_bytes(b"of another run")
+    written = convert(source, tmp_path / "out", "arrow", file_records=200)
+    assert sorted((tmp_path / "out").iterdir()) == sorted(written.files)
+
+
+def test_a_source_without_records_gives_a_file_of_its_columns(tmp_path: Path, table: pa.Table) -> None:
+    pq.write_table(table.slice(0, 0), tmp_path / "in.parquet")
+    assert convert(tmp_path / "in.parquet", tmp_path / "out", "arrow").records == 0
+    assert pa.ipc.open_file(tmp_path / "out" / "data-00000.arrow").schema.equals(table.schema)
+
+
+def test_a_format_of_the_source_that_is_unknown_is_refused_by_name(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(source), str(tmp_path / "a.jsonl"), "--to", "jsonl", "--from", "lance"]) == 2
+    assert "lance" in capsys.readouterr().err
+
+
 def test_a_broken_record_leaves_nothing_at_the_destination(source: Path, tmp_path: Path) -> None:
     content = source.read_bytes()
     source.write_bytes(content[:200] + b"\0" * 400 + content[600:])
