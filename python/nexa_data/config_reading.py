@@ -20,6 +20,12 @@ _Numbers = _Number | list[_Number]
 _Share = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(no_bool)]
 
 
+def _one_ascii(value: object) -> object:
+    if isinstance(value, str) and not (len(value) == 1 and value.isascii()):
+        raise ValueError("one ASCII character is wanted, such as ;")
+    return value
+
+
 class ReadConfig(Section):
     """How files are read whose format leaves something open."""
 
@@ -27,7 +33,7 @@ class ReadConfig(Section):
     """Records that the columns' types are found from, or `whole` for all of them (the file is read twice)."""
     types: dict[str, str] = Field(default_factory=dict)
     """Types of columns, instead of what is found: `{id: int64, features: "float32[32]", tags: list<string>}`."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1), BeforeValidator(_one_ascii)] | None = None
     """Separator of a CSV file's fields; default: comma, tab, semicolon or pipe, as the first lines say."""
     header: bool = True
     """Whether a CSV file begins with its columns' names; without, they are `column0`, `column1`, …"""

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from nexa_data import _core
 from nexa_data.config_reading import FormatName
+from nexa_data.config_source import nearest
 from nexa_data.datasets.folders import listed_files
 from nexa_data.errors import ConfigError, RecordError, ShardNotFoundError
 
@@ -128,9 +129,15 @@ def recognise(path: Path, wanted: str | None = None) -> str:
 
     Raises:
         RecordError: Neither says.
+        ConfigError: There is no format of the wanted name.
     """
+    known = get_args(FormatName)
+    if wanted in known:
+        return str(wanted)
     if wanted:
-        return wanted
+        near = nearest(wanted, known)
+        hint = f"did you mean {near!r}? " if near else ""
+        raise ConfigError(f"there is no format {wanted!r}", remedy=f"{hint}known: {', '.join(known)}")
     form, _ = _core.recognise_source(path)
     if form is None:
         with path.open("rb") as file:
@@ -138,6 +145,6 @@ def recognise(path: Path, wanted: str | None = None) -> str:
         what = f"it begins with {head!r}" if head else "it is empty"
         raise RecordError(
             f"{path}: neither content nor name says what it is: {what}",
-            remedy=f"set data.format to one of {', '.join(get_args(FormatName))}, or convert it",
+            remedy=f"set data.format to one of {', '.join(known)}, or convert it",
         )
     return form
