@@ -127,9 +127,12 @@ impl Block {
         while self.at < self.text.len() && object.rows() + bad.len() < self.form.batch_rows {
             let start = self.at;
             let (text, next) = self.form.layout.split(&self.text[start..]);
+            // Before a comma there must be an element; empty lines, and what is behind the last comma, are no records.
+            let awaited =
+                self.form.layout == Layout::Array && self.text.get(start + text.len()) == Some(&b',');
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             self.at += next;
-            if text.iter().all(u8::is_ascii_whitespace) {
+            if !awaited && text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
             let rows = object.rows();

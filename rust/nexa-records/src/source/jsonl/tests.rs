@@ -225,6 +225,15 @@ fn bytes_that_are_no_utf8_are_named() {
 }
 
 #[test]
+fn a_comma_without_an_element_before_it_is_a_bad_record() {
+    let bad =
+        |text: &str| read(text, &ReadOptions::default()).1.iter().map(|bad| bad.record).collect::<Vec<_>>();
+    assert_eq!(bad("[\n{\"a\":1},\n,{\"a\":2}]"), [1]);
+    assert_eq!(bad("[\n{\"a\":1}, {\"a\":2}\n]\n"), [0u64; 0]);
+    assert_eq!(bad("[\n{\"a\":1},\r\n\r\n, ,{\"a\":2}\r\n]"), [1, 2]);
+}
+
+#[test]
 fn an_array_of_objects_is_read_and_one_cut_short_is_said() {
     let text = "\u{feff} [\n {\"a\": 1, \"t\": \"],{\\\"\"},\n {\"a\":\n 2}, {\"a\": true},\n{\"a\":4}\n]\n";
     let options = typed(vec![Field::new("a", DataType::Int64, true)]);
