@@ -5,8 +5,6 @@
 //! AVX2:     load 8 rows of 4 bytes (or 4 of 8); bring those that are kept to the front, by a table of 256 (or 16) orders;
 //!           store all, advance by as many as are kept
 //! ```
-//!
-//! Measured on 32 columns of float32, half of the rows kept, the second takes two thirds of the first's time, most of which is memory's.
 #![expect(
     unsafe_code,
     reason = "code for instructions that a CPU may lack is entered only after the CPU was asked for them"

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! 1. Labels without a gap (`0..100`) need no memory at all, and the compiler compares many at once.
-//! 2. A byte is found by one load; a bit by a load, a shift and a mask, which at a row a nanosecond is twice the time. Beyond the
-//!    near caches the bitmap, which is an eighth as large, is faster.
+//! 2. A byte is found by one load; a bit by a load, a shift and a mask. Beyond the near caches the bitmap is used, which is an
+//!    eighth as large.
 //! 3. There is no branch that depends on a label.
 
 use rayon::prelude::*;

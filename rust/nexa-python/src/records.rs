@@ -6,8 +6,8 @@
 //!         anything else:  a new reference, then what `record[-1] in allowed` does
 //! ```
 //!
-//! 1. A call of the safe interface costs as much as the whole judgement: references that are counted up and down again,
-//!    results that are wrapped. Measured, the loop below is 1.5 × as fast as the one in safe calls.
+//! 1. Calls of the safe interface count references up and down again and wrap their results, for each of a judgement's few
+//!    steps; `benches/filter` holds the whole against a generator of Python.
 //! 2. Borrowed items are looked at only while no Python code can run; before any can, they become references.
 //! 3. An exact list is read as its own iterator does: by index, its length asked anew for each item.
 #![expect(

@@ -81,6 +81,25 @@ impl Element {
         }
     }
 
+    /// Give the Arrow primitive of the element type.
+    #[must_use]
+    pub const fn data_type(self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::U8 => DataType::UInt8,
+            Self::I8 => DataType::Int8,
+            Self::U16 => DataType::UInt16,
+            Self::I16 => DataType::Int16,
+            Self::U32 => DataType::UInt32,
+            Self::I32 => DataType::Int32,
+            Self::U64 => DataType::UInt64,
+            Self::I64 => DataType::Int64,
+            Self::F16 => DataType::Float16,
+            Self::F32 => DataType::Float32,
+            Self::F64 => DataType::Float64,
+        }
+    }
+
     /// Give the element type of an Arrow primitive, or `None` where a batch has no such type.
     #[must_use]
     pub const fn of(data_type: &DataType) -> Option<Self> {
@@ -138,6 +157,13 @@ mod tests {
     fn every_name_parses_back() {
         for element in Element::ALL {
             assert_eq!(element.name().parse::<Element>().unwrap(), element);
+        }
+    }
+
+    #[test]
+    fn every_arrow_primitive_leads_back() {
+        for element in Element::ALL {
+            assert_eq!(Element::of(&element.data_type()), Some(element));
         }
     }
 

@@ -161,7 +161,7 @@ fn build(column: &WriteColumn<'_>, rows: usize, path: &Path) -> Result<(Field, A
     if elements.checked_mul(column.element.bytes()) != Some(column.values.len()) {
         return Err(unsupported(format!("{} bytes are not {rows} rows of it", column.values.len())));
     }
-    let item_type = arrow_type(column.element);
+    let item_type = column.element.data_type();
     let buffer = match column.element {
         Element::Bool => column.values.iter().map(|&byte| byte != 0).collect::<BooleanBuffer>().into_inner(),
         _ => Buffer::from(column.values),
@@ -177,23 +177,6 @@ fn build(column: &WriteColumn<'_>, rows: usize, path: &Path) -> Result<(Field, A
     let list = build(ArrayData::builder(list_type.clone()).len(rows).add_child_data(items))?;
     let field = Field::new(&column.name, list_type, false);
     Ok((field.with_metadata(tensor_metadata(&column.row_shape)), make_array(list)))
-}
-
-fn arrow_type(element: Element) -> DataType {
-    match element {
-        Element::Bool => DataType::Boolean,
-        Element::U8 => DataType::UInt8,
-        Element::I8 => DataType::Int8,
-        Element::U16 => DataType::UInt16,
-        Element::I16 => DataType::Int16,
-        Element::U32 => DataType::UInt32,
-        Element::I32 => DataType::Int32,
-        Element::U64 => DataType::UInt64,
-        Element::I64 => DataType::Int64,
-        Element::F16 => DataType::Float16,
-        Element::F32 => DataType::Float32,
-        Element::F64 => DataType::Float64,
-    }
 }
 
 /// Counts and hashes what passes on its way to the file.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use nexa_io::{Alignment, BufferPool};
 
 use super::options::ReadOptions;
-use super::packed_stream::{Broken, PackedStream};
 use super::rows::lost;
 use super::unit::{BadRecord, Cut, Unit, Work};
+use super::unpack::{self, Unpacked};
 use crate::RecordError;
 
 /// How much more than what came is made room for at once, where more is announced than a block: it may be a lie.
@@ -39,7 +39,7 @@ pub(super) trait Frame: Send {
 /// Cuts by what a frame says.
 pub(super) struct Framed<F> {
     path: PathBuf,
-    stream: PackedStream,
+    stream: Unpacked,
     frame: F,
     pool: BufferPool,
     block_bytes: usize,
@@ -59,7 +59,7 @@ pub(super) struct Framed<F> {
 
 impl<F: Frame> Framed<F> {
     pub(super) fn open(path: PathBuf, frame: F, options: &ReadOptions) -> Result<Self, RecordError> {
-        let stream = PackedStream::open(&path, options.unpack_ratio)?;
+        let stream = unpack::open(&path, options.unpack_ratio)?;
         let pool = BufferPool::new(Alignment::CACHE_LINE, options.block_bytes.saturating_mul(8));
         Ok(Self {
             path,
@@ -83,25 +83,12 @@ impl<F: Frame> Framed<F> {
             let have = self.held.len();
             let step = want.min(have.saturating_mul(GROWTH)).max(self.block_bytes);
             self.held.resize(step, 0);
-            let filled = self.stream.fill(&mut self.held[have..]);
-            let n = self.filled(filled)?;
-            self.ended |= n < step - have;
+            let n = self.stream.fill(&mut self.held[have..])?;
+            self.ended = n < step - have;
+            self.broken = self.stream.damage().filter(|_| self.ended).map(str::to_owned);
             self.held.truncate(have + n);
         }
         Ok(())
-    }
-
-    /// Take down what broke the stream, if something did.
-    fn filled(&mut self, filled: Result<usize, (usize, Broken)>) -> Result<usize, RecordError> {
-        match filled {
-            Ok(n) => Ok(n),
-            Err((n, Broken::Packing(reason))) => {
-                self.ended = true;
-                self.broken = Some(reason);
-                Ok(n)
-            }
-            Err((_, Broken::Disk(source))) => Err(RecordError::Io { path: self.path.clone(), source }),
-        }
     }
 
     /// Pass over what was announced to be, without keeping it.

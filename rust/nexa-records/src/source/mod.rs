@@ -29,7 +29,6 @@ mod npy;
 mod numbers;
 mod open;
 mod options;
-mod packed_stream;
 mod parquet;
 mod project;
 mod rows;

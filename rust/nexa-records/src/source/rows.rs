@@ -7,7 +7,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, SchemaRef};
 
 use super::unit::{BadRecord, Decoded};
-use super::value_column::Growing;
+use super::value_column::ValueColumn;
 use crate::RecordError;
 
 /// Bytes of a bad record that are kept.
@@ -47,7 +47,7 @@ pub(super) const fn lost(records: u64, offset: u64, reason: String) -> BadRecord
 /// Rows in the making.
 pub(super) struct Rows {
     schema: SchemaRef,
-    columns: Vec<Growing>,
+    columns: Vec<ValueColumn>,
     /// Whether the record under way has put something, by column.
     set: Vec<bool>,
     rows: usize,
@@ -63,7 +63,7 @@ impl Rows {
     /// [`RecordError::NoSchema`] for a column whose type no record can have.
     pub(super) fn new(schema: &SchemaRef, max_records: usize, path: &Path) -> Result<Self, RecordError> {
         let columns = schema.fields().iter().map(|field| {
-            Growing::new(field).ok_or_else(|| RecordError::NoSchema {
+            ValueColumn::new(field).ok_or_else(|| RecordError::NoSchema {
                 path: path.to_owned(),
                 detail: format!(
                     "the schema gives column {:?} the type {}, which its format can't have; choose a number, text, \
@@ -88,7 +88,7 @@ impl Rows {
     }
 
     /// Give a column to put a value into, forgetting what the same record has put before: the last one wins.
-    pub(super) fn set(&mut self, column: usize) -> &mut Growing {
+    pub(super) fn set(&mut self, column: usize) -> &mut ValueColumn {
         self.set[column] = true;
         let column = &mut self.columns[column];
         column.forget();
@@ -109,7 +109,7 @@ impl Rows {
             let mut bad = flaw.bad(offset, raw);
             bad.record = self.records as u64 - 1;
             self.bad.push(bad);
-            self.columns.iter_mut().for_each(Growing::forget);
+            self.columns.iter_mut().for_each(ValueColumn::forget);
         } else {
             self.rows += 1;
             for (column, set) in self.columns.iter_mut().zip(&self.set) {
@@ -134,7 +134,7 @@ impl Rows {
     /// Say whether the batch ends here.
     pub(super) fn is_full(&self) -> bool {
         self.records >= self.max_records
-            || self.columns.iter().map(Growing::bytes).sum::<usize>() >= BATCH_BYTES
+            || self.columns.iter().map(ValueColumn::bytes).sum::<usize>() >= BATCH_BYTES
     }
 
     /// Say whether no record has ended yet.
@@ -147,7 +147,7 @@ impl Rows {
     /// # Errors
     /// [`RecordError::Corrupt`] where Arrow has an objection that was not foreseen here.
     pub(super) fn finish(self, path: &Path) -> Result<Decoded, RecordError> {
-        let columns = self.columns.into_iter().map(Growing::finish).collect::<Result<Vec<_>, _>>();
+        let columns = self.columns.into_iter().map(ValueColumn::finish).collect::<Result<Vec<_>, _>>();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = columns
             .and_then(|columns| RecordBatch::try_new_with_options(self.schema, columns, &options))

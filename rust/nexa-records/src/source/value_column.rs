@@ -56,7 +56,7 @@ pub(super) enum Count {
 }
 
 /// A column in the making.
-pub(super) struct Growing {
+pub(super) struct ValueColumn {
     field: FieldRef,
     item: DataType,
     leaf: Leaf,
@@ -72,7 +72,7 @@ pub(super) struct Growing {
     mark: (usize, usize),
 }
 
-impl Growing {
+impl ValueColumn {
     /// Begin a column; `None` for a type that no record of these formats can have.
     pub(super) fn new(field: &FieldRef) -> Option<Self> {
         let (item, count) = match field.data_type() {

@@ -204,7 +204,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// Any bytes as CSV: the `csv` crate finds the same fields in the records that are accepted.
+/// Any bytes as CSV: blocks and threads make no difference. That accepted fields are those of the `csv` crate is held by a
+/// property of its own, over files that the crate has written.
 pub fn csv(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     same_whatever_the_blocks(*choice, bytes, Format::Csv);

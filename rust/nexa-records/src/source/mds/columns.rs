@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::source::npy::tensor;
 use crate::source::rows::field;
-use crate::source::value_column::Growing;
+use crate::source::value_column::ValueColumn;
 use crate::{Element, RecordError};
 
 /// How a value's bytes become Arrow's.
@@ -76,7 +76,7 @@ impl Column {
     }
 
     /// Put a value into its column.
-    pub(super) fn put(&self, value: &[u8], column: &mut Growing) -> Result<(), String> {
+    pub(super) fn put(&self, value: &[u8], column: &mut ValueColumn) -> Result<(), String> {
         let digits = || std::str::from_utf8(value).map_err(|_| "its digits are no UTF-8".to_owned());
         match self.coding {
             Coding::Same if column.is_text() => column.put_text(value),
@@ -92,21 +92,10 @@ impl Column {
 }
 
 fn item(name: &str) -> Result<DataType, String> {
-    let element: Element = name.parse().map_err(|_| format!("its encoding {name:?} is unknown"))?;
-    Ok(match element {
-        Element::Bool => return Err("its encoding \"bool\" is unknown".to_owned()),
-        Element::U8 => DataType::UInt8,
-        Element::I8 => DataType::Int8,
-        Element::U16 => DataType::UInt16,
-        Element::I16 => DataType::Int16,
-        Element::U32 => DataType::UInt32,
-        Element::I32 => DataType::Int32,
-        Element::U64 => DataType::UInt64,
-        Element::I64 => DataType::Int64,
-        Element::F16 => DataType::Float16,
-        Element::F32 => DataType::Float32,
-        Element::F64 => DataType::Float64,
-    })
+    match name.parse() {
+        Ok(Element::Bool) | Err(_) => Err(format!("its encoding {name:?} is unknown")),
+        Ok(element) => Ok(element.data_type()),
+    }
 }
 
 /// Understand `int32:3,4`, `int32` and nothing, in this order of what the shard states about its arrays.

@@ -7,9 +7,9 @@ use nexa_io::{Alignment, BufferPool};
 use super::columns::{self, Column};
 use crate::RecordError;
 use crate::source::options::ReadOptions;
-use crate::source::packed_stream::{Broken, PackedStream};
 use crate::source::rows::{Flaw, lost};
 use crate::source::unit::{BadRecord, Cut, Unit, Work};
+use crate::source::unpack::{self, Unpacked};
 
 /// Bytes of a configuration that are read.
 const MAX_CONFIG: usize = 16 << 20;
@@ -22,21 +22,21 @@ pub(super) struct Shard {
     pub(super) columns: Vec<Column>,
     /// Where each sample begins, and where the last one ends.
     pub(super) offsets: Vec<u32>,
-    stream: PackedStream,
+    stream: Unpacked,
 }
 
 impl Shard {
     pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Self, RecordError> {
-        let mut stream = PackedStream::open(path, options.unpack_ratio)?;
+        let mut stream = unpack::open(path, options.unpack_ratio)?;
         let odd = |detail: &str| RecordError::NotOfFormat {
             path: path.to_owned(),
             format: "mds",
             detail: detail.to_owned(),
         };
-        let mut exactly = |bytes: usize| match exactly(&mut stream, bytes) {
-            Ok(read) => Ok(read),
-            Err(Broken::Disk(source)) => Err(RecordError::Io { path: path.to_owned(), source }),
-            Err(Broken::Packing(reason)) => Err(odd(&reason)),
+        let mut exactly = |bytes: usize| {
+            let read = exactly(&mut stream, bytes)?;
+            let why = || stream.damage().unwrap_or("it ends before its first sample").to_owned();
+            read.ok_or_else(|| odd(&why()))
         };
         let numbers = |bytes: &[u8]| -> Vec<u32> {
             bytes.chunks_exact(4).map(|n| u32::from_le_bytes([n[0], n[1], n[2], n[3]])).collect()
@@ -56,24 +56,24 @@ impl Shard {
     }
 }
 
-fn exactly(stream: &mut PackedStream, bytes: usize) -> Result<Vec<u8>, Broken> {
+/// Read so many bytes, taking memory for what comes; `None` where there are fewer.
+fn exactly(stream: &mut Unpacked, bytes: usize) -> Result<Option<Vec<u8>>, RecordError> {
     let mut read = Vec::new();
     while read.len() < bytes {
         let have = read.len();
         read.resize(bytes.min(have + STEP), 0);
-        let n = stream.fill(&mut read[have..]).map_err(|(_, broken)| broken)?;
-        if n < read.len() - have {
-            return Err(Broken::Packing("it ends before its first sample".to_owned()));
+        if stream.fill(&mut read[have..])? < read.len() - have {
+            return Ok(None);
         }
     }
-    Ok(read)
+    Ok(Some(read))
 }
 
 /// Cuts runs of samples: their bytes end to end, then the length of each and their number, 4 bytes each.
 pub(super) struct Runs {
     path: PathBuf,
     offsets: Vec<u32>,
-    stream: PackedStream,
+    stream: Unpacked,
     pool: BufferPool,
     block_bytes: usize,
     record_bytes: usize,
@@ -121,14 +121,11 @@ impl Runs {
 
     /// Fill `into` from the stream, as far as it goes; what ends it loses all samples from `first` on.
     fn fill(&mut self, into: &mut [u8], first: usize) -> Result<usize, RecordError> {
-        let (n, reason) = match self.stream.fill(into) {
-            Ok(n) if n == into.len() => return Ok(n),
-            Ok(n) => (n, "it is cut short".to_owned()),
-            Err((n, Broken::Packing(reason))) => (n, reason),
-            Err((_, Broken::Disk(source))) => {
-                return Err(RecordError::Io { path: self.path.clone(), source });
-            }
-        };
+        let n = self.stream.fill(into)?;
+        if n == into.len() {
+            return Ok(n);
+        }
+        let reason = self.stream.damage().unwrap_or("it is cut short").to_owned();
         self.through = true;
         let samples = (self.offsets.len() - 1 - first) as u64;
         self.bad = Some(lost(samples, u64::from(self.offsets[first]), reason));

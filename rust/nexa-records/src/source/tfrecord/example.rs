@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::wire::{Fields, MALFORMED, Value, varint};
 use crate::source::rows::Flaw;
-use crate::source::value_column::Growing;
+use crate::source::value_column::ValueColumn;
 
 /// What a feature's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Feature<'_> {
     }
 
     /// Put its values into a column.
-    pub(super) fn put(&self, column: &mut Growing) -> Result<(), String> {
+    pub(super) fn put(&self, column: &mut ValueColumn) -> Result<(), String> {
         self.each(|values| match values {
             Values::Int(value) => column.put_int(value),
             Values::Floats(floats) => column.put_floats(floats),

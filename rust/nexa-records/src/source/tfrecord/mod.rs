@@ -19,10 +19,10 @@ use super::format::Format;
 use super::framed::Framed;
 use super::open::Opened;
 use super::options::ReadOptions;
-use super::packed_stream::PackedStream;
 use super::project::Projection;
 use super::rows::{Flaw, Rows};
 use super::unit::{Decode, Decoded, Pieces, Unit, Work};
+use super::unpack;
 use crate::RecordError;
 
 /// Open a `TFRecord` file; without a schema, its first records are read for one.
@@ -61,7 +61,7 @@ pub(super) fn begins(head: &[u8]) -> bool {
 
 fn check_head(path: &Path, options: &ReadOptions) -> Result<(), RecordError> {
     let mut head = [0; 12];
-    let n = PackedStream::open(path, options.unpack_ratio)?.fill(&mut head).unwrap_or_else(|(n, _)| n);
+    let n = unpack::open(path, options.unpack_ratio)?.fill(&mut head)?;
     if n < head.len() || begins(&head) {
         return Ok(());
     }

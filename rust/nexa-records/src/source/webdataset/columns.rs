@@ -13,7 +13,7 @@ use crate::source::npy::{Member, Refused};
 use crate::source::options::{Infer, ReadOptions};
 use crate::source::rows::field;
 use crate::source::unit::{Cut, Work};
-use crate::source::value_column::{Count, Growing};
+use crate::source::value_column::{Count, ValueColumn};
 use crate::spec::column_spec;
 
 /// The column of samples' keys.
@@ -130,7 +130,12 @@ impl Column {
     }
 
     /// Put a member's data into its column.
-    pub(super) fn put(&self, data: &[u8], column: &mut Growing, scratch: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn put(
+        &self,
+        data: &[u8],
+        column: &mut ValueColumn,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), String> {
         if self.array {
             return self.put_array(data, column, scratch);
         }
@@ -150,7 +155,7 @@ impl Column {
         }
     }
 
-    fn put_array(&self, data: &[u8], column: &mut Growing, scratch: &mut Vec<u8>) -> Result<(), String> {
+    fn put_array(&self, data: &[u8], column: &mut ValueColumn, scratch: &mut Vec<u8>) -> Result<(), String> {
         let member = Member::read(data).map_err(|refused| match refused {
             Refused::Odd(why) | Refused::Unsupported(why) => why,
             Refused::Pickled => "it is an array of Python objects, which is never unpickled".to_owned(),

@@ -7,8 +7,8 @@ use crate::RecordError;
 use crate::source::format::Compression;
 use crate::source::framed::Framed;
 use crate::source::options::ReadOptions;
-use crate::source::packed_stream::PackedStream;
 use crate::source::unit::{BadRecord, Cut, Work};
+use crate::source::unpack;
 
 /// One sample's members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn samples(
     path: &Path,
     options: &ReadOptions,
 ) -> Result<(Vec<IndexedSample>, Vec<BadRecord>), RecordError> {
-    if PackedStream::open(path, options.unpack_ratio)?.compression() != Compression::None {
+    if unpack::open(path, options.unpack_ratio)?.compression() != Compression::None {
         let detail = "what is compressed has no places; unpack it first".to_owned();
         return Err(RecordError::NotOfFormat { path: path.to_owned(), format: "tar", detail });
     }

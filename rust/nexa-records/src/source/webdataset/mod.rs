@@ -21,10 +21,10 @@ use super::format::Format;
 use super::framed::Framed;
 use super::open::Opened;
 use super::options::ReadOptions;
-use super::packed_stream::PackedStream;
 use super::project::Projection;
 use super::rows::{Flaw, Rows};
 use super::unit::{Decode, Decoded, Pieces, Unit, Work};
+use super::unpack;
 use crate::RecordError;
 
 /// Open an archive; without a schema, its first samples are read for one.
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Opened, RecordE
 
 fn check_head(path: &Path, options: &ReadOptions) -> Result<(), RecordError> {
     let mut head = [0; header::BLOCK];
-    let n = PackedStream::open(path, options.unpack_ratio)?.fill(&mut head).unwrap_or_else(|(n, _)| n);
+    let n = unpack::open(path, options.unpack_ratio)?.fill(&mut head)?;
     match header::member(&head, 0) {
         header::Found::Odd(detail) if n == head.len() => {
             Err(RecordError::NotOfFormat { path: path.to_owned(), format: Format::Webdataset.name(), detail })
