@@ -96,6 +96,19 @@ def test_parquet_is_what_pyarrow_reads(
     )
 
 
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_flipped_number_is_found_by_its_pages_checksum_alone(tmp_path: Path, *, checksums: bool) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"x": pa.array(range(1000), pa.int64())})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=checksums)
+    content = bytearray(path.read_bytes())
+    content[content.index((500).to_bytes(8, "little") + (501).to_bytes(8, "little"))] ^= 1
+    path.write_bytes(content)
+    (only,) = _core.SourceReader(path, "parquet").batches()
+    lost = sum(records for _, records, *_ in only[2])
+    assert (len(only[1]), lost) == ((0, 1000) if checksums else (1000, 0))
+
+
 @given(values=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=60), text=st.booleans())
 @_FOLDER
 def test_parquet_that_polars_has_written_is_what_polars_reads(
