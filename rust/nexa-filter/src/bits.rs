@@ -26,16 +26,12 @@ pub(crate) fn ones(mut word: u64) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Make bits of 64 bytes that are 0 or 1.
+/// Make bits of eight bytes that are 0 or 1.
 #[inline(always)]
-pub(crate) fn pack(flags: &[u8; 64]) -> u64 {
-    // Multiplied by this, byte i of eight, 0 or 1, lands in bit 56 + i, and no sum carries into these.
+pub(crate) fn pack(flags: [u8; 8]) -> u8 {
+    // Multiplied by this, byte i, 0 or 1, lands in bit 56 + i, and no sum carries into these.
     const TO_HIGH_BITS: u64 = 0x0102_0408_1020_4080;
-    let (eights, _) = flags.as_chunks::<8>();
-    eights
-        .iter()
-        .rev()
-        .fold(0, |word, eight| word << 8 | u64::from_le_bytes(*eight).wrapping_mul(TO_HIGH_BITS) >> 56)
+    (u64::from_le_bytes(flags).wrapping_mul(TO_HIGH_BITS) >> 56) as u8
 }
 
 /// Return the bits of `mask` from bit `first` on whose rows `words` keeps, side by side, in whole bytes.
@@ -84,9 +80,8 @@ mod tests {
         }
 
         #[test]
-        fn flags_become_bits(word in any::<u64>()) {
-            let flags = std::array::from_fn(|at| (word >> at & 1) as u8);
-            prop_assert_eq!(pack(&flags), word);
+        fn flags_become_bits(byte in any::<u8>(), word in any::<u64>()) {
+            prop_assert_eq!(pack(std::array::from_fn(|at| byte >> at & 1)), byte);
             prop_assert_eq!(ones(word).fold(0, |all, bit| all | 1 << bit), word);
         }
 

@@ -1,6 +1,8 @@
 //! Which labels of records pass: by table where that decides exactly as `label in allowed` would, else by asking.
 
 use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexa_filter::LabelSet;
 use pyo3::prelude::*;
@@ -15,13 +17,26 @@ pub(crate) const SMALL_INTS: Range<i64> = -5..257;
 const STRIDE_SHIFT: u32 = 5;
 const SMALL_INTS_LEN: usize = 262;
 
+/// Members of which a table is made at once; of more, when so many records per member were asked for.
+const SMALL_SET: usize = 256;
+const MEMBERS_PER_ASKED: usize = 4;
+
 /// The container that was handed in, or a copy, and what could be made of it.
 pub(crate) struct Allowed {
     /// Asked with `in` where no table decides.
     container: Py<PyAny>,
-    /// The ints among the members, if nothing else that is a member can equal an int.
-    table: Option<LabelSet>,
-    /// Address of the first of the ints that Python keeps ready; 0 without a table.
+    /// Members of a copy; `None` for a container of another kind, of which no table is made.
+    members: Option<usize>,
+    /// Records that the container was asked about while there was no table.
+    asked: AtomicUsize,
+    /// What decides about ints, once it is made; `None` if it can't be.
+    table: OnceLock<Option<Table>>,
+}
+
+/// The ints among the members, where nothing else that is a member can equal an int.
+struct Table {
+    labels: LabelSet,
+    /// Address of the first of the ints that Python keeps ready; 0 where they aren't known.
     first_small: usize,
     /// Whether each of these passes.
     small: [bool; SMALL_INTS_LEN],
@@ -30,23 +45,22 @@ pub(crate) struct Allowed {
 impl Allowed {
     /// An exact `set` or `frozenset` is copied, so that later changes by the caller don't show.
     pub(crate) fn new(allowed: &Bound<'_, PyAny>) -> PyResult<Self> {
-        static FIRST_SMALL: PyOnceLock<Option<usize>> = PyOnceLock::new();
-        let mut this =
-            Self { container: allowed.clone().unbind(), table: None, first_small: 0, small: [false; _] };
+        let mut this = Self {
+            container: allowed.clone().unbind(),
+            members: None,
+            asked: AtomicUsize::new(0),
+            table: OnceLock::new(),
+        };
         if !allowed.is_exact_instance_of::<PySet>() && !allowed.is_exact_instance_of::<PyFrozenSet>() {
             return Ok(this);
         }
         let py = allowed.py();
         // Of a frozenset this is the frozenset itself, of a set a copy that hashes nothing again.
         this.container = py.get_type::<PyFrozenSet>().call1((allowed,))?.unbind();
-        this.table = ints(this.container.bind(py))?.map(LabelSet::new);
-        if let Some(table) = &this.table
-            && let Some(first) = FIRST_SMALL.get_or_init(py, || small_ints(py))
-        {
-            this.first_small = *first;
-            for (passes, value) in this.small.iter_mut().zip(SMALL_INTS) {
-                *passes = table.contains(value);
-            }
+        let members = this.container.bind(py).len()?;
+        this.members = Some(members);
+        if members <= SMALL_SET {
+            this.make_table(py)?;
         }
         Ok(this)
     }
@@ -63,11 +77,11 @@ impl Allowed {
         label: Option<Bound<'py, PyAny>>,
     ) -> PyResult<bool> {
         let label = label.map_or_else(|| record.get_item(-1), Ok)?;
-        if self.has_table()
+        if let Some(table) = self.table_for_another(record.py())?
             && label.is_exact_instance_of::<PyInt>()
             && let Ok(label) = label.extract()
         {
-            return Ok(self.has(label));
+            return Ok(table.labels.contains(label));
         }
         self.container.bind(record.py()).contains(label)
     }
@@ -75,22 +89,52 @@ impl Allowed {
     /// Say whether a label passes that is one of the ints that Python keeps ready; `None` if it is none of them.
     #[inline(always)]
     pub(crate) fn small(&self, address: usize) -> Option<bool> {
+        let table = self.table()?;
         // What lies before the first wraps around, and what lies between two has low bits that the rotation makes high
         // ones: one comparison covers all.
-        let place = address.wrapping_sub(self.first_small).rotate_right(STRIDE_SHIFT);
-        self.small.get(place).copied()
+        let place = address.wrapping_sub(table.first_small).rotate_right(STRIDE_SHIFT);
+        table.small.get(place).copied()
     }
 
-    /// Say whether [`has`](Self::has) decides about ints of 64 bits.
+    /// Return what decides about ints of 64 bits, if that is made.
     #[inline(always)]
-    pub(crate) fn has_table(&self) -> bool {
-        self.table.is_some()
+    pub(crate) fn labels(&self) -> Option<&LabelSet> {
+        Some(&self.table()?.labels)
     }
 
-    /// Say whether an int of 64 bits passes.
     #[inline(always)]
-    pub(crate) fn has(&self, label: i64) -> bool {
-        self.table.as_ref().is_some_and(|table| table.contains(label))
+    fn table(&self) -> Option<&Table> {
+        self.table.get()?.as_ref()
+    }
+
+    /// Return the table, which is made when as many records were asked about as are worth its cost: to look at a hundred
+    /// thousand members takes longer than to ask for a thousand records.
+    fn table_for_another(&self, py: Python<'_>) -> PyResult<Option<&Table>> {
+        if let (None, Some(members)) = (self.table.get(), self.members) {
+            let asked = self.asked.load(Ordering::Relaxed);
+            if asked >= members / MEMBERS_PER_ASKED {
+                self.make_table(py)?;
+            }
+            // The interpreter lets one thread at a time in here.
+            self.asked.store(asked + 1, Ordering::Relaxed);
+        }
+        Ok(self.table())
+    }
+
+    fn make_table(&self, py: Python<'_>) -> PyResult<()> {
+        static FIRST_SMALL: PyOnceLock<Option<usize>> = PyOnceLock::new();
+        let table = ints(self.container.bind(py))?.map(|members| {
+            let labels = LabelSet::new(members);
+            let first_small = FIRST_SMALL.get_or_init(py, || small_ints(py));
+            let mut small = [false; _];
+            for (passes, value) in small.iter_mut().zip(SMALL_INTS) {
+                *passes = first_small.is_some() && labels.contains(value);
+            }
+            Table { labels, first_small: first_small.unwrap_or(0), small }
+        });
+        // Another thread's is the same: both are of one copy.
+        let _ = self.table.set(table);
+        Ok(())
     }
 }
 

@@ -217,13 +217,14 @@ unsafe fn judge(record: Item, allowed: &Allowed) -> Verdict {
         if let Some(passes) = allowed.small(label.addr()) {
             return if passes { Verdict::Allowed } else { Verdict::Rejected };
         }
-        if !allowed.has_table() || ffi::Py_TYPE(label) != &raw mut ffi::PyLong_Type {
+        let Some(labels) = allowed.labels() else { return Verdict::Ask(label) };
+        if ffi::Py_TYPE(label) != &raw mut ffi::PyLong_Type {
             return Verdict::Ask(label);
         }
         let mut overflow = 0;
         let value = ffi::PyLong_AsLongLongAndOverflow(label, &raw mut overflow);
         match overflow {
-            0 if allowed.has(value) => Verdict::Allowed,
+            0 if labels.contains(value) => Verdict::Allowed,
             0 => Verdict::Rejected,
             _ => Verdict::Ask(label),
         }

@@ -89,6 +89,18 @@ def test_it_is_an_iterator_that_stays_exhausted() -> None:
     assert [*found, *found] == [(1,)]
 
 
+@pytest.mark.parametrize("others", [[], [None, "1"], [2.5], [2**63, 2**70]])
+def test_of_many_allowed_labels_the_first_records_are_answered_as_the_later_ones(others: list[Any]) -> None:
+    allowed: set[Any] = {*range(0, 2000, 2), *others}
+    odd = [True, False, 4.0, 2.5, None, "1", 2**63, -(2**63), 2**70, -2, 1999, 1998, 10**6]
+    records = [(at, odd[at // 3 % len(odd)] if at % 3 == 0 else at % 2100) for at in range(5000)]
+    found = filter_by_label(records, allowed)
+    first = [next(found) for _ in range(10)]
+    snapshot = frozenset(allowed)
+    allowed.clear()
+    assert first + list(found) == [record for record in records if record[-1] in snapshot]
+
+
 def test_a_set_is_copied_at_the_call() -> None:
     allowed = {1}
     found = filter_by_label([(1,), (2,)], allowed)
