@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from nexa_data.datasets.statistics import SplitStatistics
 from nexa_data.shard_journal import ShardJournal  # noqa: TC001 (a field of a dataclass)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from concurrent.futures import Executor, Future
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
     import numpy.typing as npt
@@ -23,10 +24,44 @@ if TYPE_CHECKING:
     from nexa_data.config import ShardConfig
     from nexa_data.pipeline import SplitRows
 
-__all__ = ["SplitOutput", "tensor_batch"]
+    _Write = Callable[[str, list[pa.RecordBatch]], ShardRecord]
 
-_WRITING = 1
-"""Shards of a split that may be on their way to the disk while the next one is gathered: more would cost their memory."""
+__all__ = ["SplitOutput", "WriteQueue", "tensor_batch"]
+
+_WRITERS = 2
+"""Shards that are hashed and written at a time once nothing more is read: one disk gains nothing from more."""
+
+
+class WriteQueue:
+    """Writes shards beside the reading of what comes next, in threads of its own.
+
+    While there is more to read one shard at a time is written, of whichever split: each costs its memory twice.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_WRITERS, "nexa-write")
+        self._last: Future[ShardRecord] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, write: _Write, uri: str, batches: list[pa.RecordBatch]) -> Future[ShardRecord]:
+        """Write a shard once the one before is written.
+
+        Raises:
+            RecordError: The one before could not be written.
+        """
+        if self._last is not None:
+            self._last.result()
+        self._last = self.submit_last(write, uri, batches)
+        return self._last
+
+    def submit_last(self, write: _Write, uri: str, batches: list[pa.RecordBatch]) -> Future[ShardRecord]:
+        """Write a shard when nothing more is read."""
+        return self._threads.submit(write, uri, batches)
 
 
 @dataclass
@@ -37,14 +72,14 @@ class SplitOutput:
         folder: Folder of the artifact.
         split: Name of the split.
         size: How large a shard may grow.
-        writer: Runs the writes.
+        writes: Runs the writes.
         journal: The shards that are on disk already.
     """
 
     folder: Path
     split: str
     size: ShardConfig
-    writer: Executor
+    writes: WriteQueue
     journal: ShardJournal
     statistics: SplitStatistics = field(default_factory=SplitStatistics)
     _held: list[pa.RecordBatch] = field(default_factory=list)
@@ -59,7 +94,8 @@ class SplitOutput:
             RecordError: A shard could not be written.
         """
         self.statistics.add(part.features, part.labels, origin=part.origin, rows=part.rows)
-        batch = tensor_batch({"features": part.features, "label": part.labels}, part.others)
+        labels = {} if part.labels is None else {"label": part.labels}
+        batch = tensor_batch({"features": part.features, **labels}, part.others)
         while batch.num_rows:
             taken = min(batch.num_rows, self._room(batch))
             self._held.append(batch.slice(0, taken))
@@ -67,17 +103,13 @@ class SplitOutput:
             self._bytes += self._held[-1].nbytes
             batch = batch.slice(taken)
             if batch.num_rows or self._full():
-                self._write()
+                self._write(self.writes.submit)
 
-    def close(self) -> list[ShardRecord]:
-        """Write what is held, wait for all writes, and return the shards in order.
-
-        Raises:
-            RecordError: A shard could not be written.
-        """
+    def close(self) -> list[Future[ShardRecord]]:
+        """Begin to write what is held, and return the shards in order, some still on their way."""
         if self._held:
-            self._write()
-        return [written.result() for written in self._written]
+            self._write(self.writes.submit_last)
+        return self._written
 
     def _room(self, batch: pa.RecordBatch) -> int:
         """Return how many rows of `batch` the shard still takes; an empty one takes a row of any size."""
@@ -88,12 +120,10 @@ class SplitOutput:
     def _full(self) -> bool:
         return self._rows == self.size.rows or self._bytes >= self.size.bytes
 
-    def _write(self) -> None:
-        if len(self._written) > _WRITING:
-            self._written[-1 - _WRITING].result()
+    def _write(self, submit: Callable[[_Write, str, list[pa.RecordBatch]], Future[ShardRecord]]) -> None:
         uri = f"shards/{self.split}-{len(self._written):05d}.arrow"
-        self._written.append(self.writer.submit(self._write_shard, uri, self._held))
-        self._held, self._rows, self._bytes = [], 0, 0
+        held, self._held, self._rows, self._bytes = self._held, [], 0, 0
+        self._written.append(submit(self._write_shard, uri, held))
 
     def _write_shard(self, uri: str, batches: list[pa.RecordBatch]) -> ShardRecord:
         rows = sum(batch.num_rows for batch in batches)

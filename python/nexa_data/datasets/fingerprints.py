@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import digest_text, write_atomic
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nexa_data.datasets.files import SourceFile
+    from nexa_data.datasets.source_file import SourceFile
 
 __all__ = ["fingerprint_files"]
 
@@ -35,16 +36,24 @@ def fingerprint_files(files: Sequence[SourceFile], cache: Path) -> str:
         known = loaded if isinstance(loaded, dict) else {}
     parts: list[str] = []
     fresh: dict[str, str] = {}
-    for file in files:
-        facts = file.path.stat()
-        key = f"{file.path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}|{facts.st_ino}"
-        digest = known.get(key) or _core.digest_file(file.path, "sha256")[1]
-        if key not in known:
-            fresh[key] = digest
-        parts += [file.origin, digest]
+    with ThreadPoolExecutor(_core.default_threads(), "nexa-digest") as threads:
+        # A file's content is looked at after its facts: what changes between the two is read again next time.
+        keys = [_facts(file.path) for file in files]
+        digests = threads.map(
+            lambda file, key: known.get(key) or _core.digest_file(file.path, "sha256")[1], files, keys
+        )
+        for file, key, digest in zip(files, keys, digests, strict=True):
+            if key not in known:
+                fresh[key] = digest
+            parts += [file.origin, digest]
     # A store that can't be written costs reading again, no more; who wants to write there will say so.
     if fresh:
         with contextlib.suppress(OSError):
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cache, json.dumps(known | fresh, indent=0, sort_keys=True).encode())
     return digest_text(*parts)
+
+
+def _facts(path: Path) -> str:
+    facts = path.stat()
+    return f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}|{facts.st_ino}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,23 @@ class SplitStatistics:
     """
 
     records: int = 0
-    class_counts: dict[int, int] = field(default_factory=dict)
     first_nan: tuple[str, int, int] | None = None
     """Origin, row and feature of the first NaN."""
     _seen: _core.Moments | None = None
+    _counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Records by class id, of batches of small ids."""
+    _rare: dict[int, int] = field(default_factory=dict)
+    """Records by class id, of other batches."""
 
     def add(
         self,
         features: npt.NDArray[Any],
-        labels: npt.NDArray[Any],
+        labels: npt.NDArray[Any] | None,
         *,
         origin: str = "",
         rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Take in some records: features (n, …), labels (n,) of class ids or (n, …) of floats."""
+        """Take in some records: features (n, …), labels (n,) of class ids or (n, …) of floats, or None."""
         import pyarrow as pa
 
         if not len(features):
@@ -51,7 +55,7 @@ class SplitStatistics:
             self._seen = _core.Moments(width)
         flat = pa.array(np.ascontiguousarray(features).reshape(-1))
         self._seen.add(pa.record_batch([pa.FixedSizeListArray.from_arrays(flat, width)], ["features"]))
-        if labels.dtype == np.int64:
+        if labels is not None and labels.dtype == np.int64:
             self._count_classes(labels)
         first_nan = self._seen.rows()[2]
         if self.first_nan is None and first_nan is not None:
@@ -62,14 +66,21 @@ class SplitStatistics:
     def _count_classes(self, labels: npt.NDArray[np.int64]) -> None:
         least, most = int(labels.min()), int(labels.max())
         if least >= 0 and most < _COUNTED:
-            counts = np.bincount(labels)
-            found = np.flatnonzero(counts)
-            counted = zip(found.tolist(), counts[found].tolist(), strict=True)
-        else:
-            found, each = np.unique(labels, return_counts=True)
-            counted = zip(found.tolist(), each.tolist(), strict=True)
-        for label, count in counted:
-            self.class_counts[label] = self.class_counts.get(label, 0) + count
+            counts = np.bincount(labels, minlength=len(self._counts))
+            counts[: len(self._counts)] += self._counts
+            self._counts = counts
+            return
+        found, each = np.unique(labels, return_counts=True)
+        for label, count in zip(found.tolist(), each.tolist(), strict=True):
+            self._rare[label] = self._rare.get(label, 0) + count
+
+    @property
+    def class_counts(self) -> dict[int, int]:
+        """Records of each class that has any."""
+        found = np.flatnonzero(self._counts)
+        counts = Counter(dict(zip(found.tolist(), self._counts[found].tolist(), strict=True)))
+        counts.update(self._rare)
+        return dict(counts)
 
     def _elements(self) -> npt.NDArray[np.float64]:
         """Return numbers, mean, squared distances from it, least and greatest of each feature, shape (5, F)."""
@@ -121,11 +132,12 @@ class SplitStatistics:
 
         Per-class counts and per-feature moments are listed for the first 1,000 classes and features.
         """
-        classes = sorted(self.class_counts)
+        counted = self.class_counts
+        classes = sorted(counted)
         summary: dict[str, Any] = {
             "records": self.records,
             "classes": len(classes),
-            "records_per_class": {str(label): self.class_counts[label] for label in classes[:_MOST_LISTED]},
+            "records_per_class": {str(label): counted[label] for label in classes[:_MOST_LISTED]},
             "nan_count": self.nan_count,
             "nan_rows": self.nan_rows,
         }

@@ -38,6 +38,7 @@ mod regular;
 pub mod threads;
 #[cfg(target_os = "linux")]
 mod uring;
+mod writeback;
 
 pub use align::Alignment;
 pub use buffer::AlignedBuf;
@@ -56,3 +57,4 @@ pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;
 pub use probe::{Probe, probe};
+pub use writeback::start_writeback;

@@ -13,7 +13,7 @@ use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use arrow_select::concat::concat;
-use nexa_io::{Algorithm, Digest, Hasher, IoError};
+use nexa_io::{Algorithm, Digest, Hasher, IoError, start_writeback};
 
 use crate::spec::{EXTENSION_METADATA, EXTENSION_NAME, TENSOR_EXTENSION};
 use crate::{Element, RecordError, check_schema, column_spec};
@@ -127,6 +127,7 @@ fn write_file(
         file: BufWriter::with_capacity(1 << 20, file),
         hasher: Hasher::new(Algorithm::Sha256),
         bytes: 0,
+        started: 0,
     };
     let options = IpcWriteOptions::try_new(BUFFER_ALIGNMENT, false, MetadataVersion::V5)
         .map_err(|error| arrow_error(path, 0, error))?;
@@ -179,18 +180,29 @@ fn build(column: &WriteColumn<'_>, rows: usize, path: &Path) -> Result<(Field, A
     Ok((field.with_metadata(tensor_metadata(&column.row_shape)), make_array(list)))
 }
 
+/// Bytes that are written and hashed in turn: they are still in the cache, and the disk works on those before.
+const PIECE_BYTES: usize = 1 << 20;
+/// Bytes after which the disk is told to begin.
+const WRITEBACK_BYTES: u64 = 8 << 20;
+
 /// Counts and hashes what passes on its way to the file.
 struct Sink {
     file: BufWriter<File>,
     hasher: Hasher,
     bytes: u64,
+    /// Bytes that the disk was told to begin with.
+    started: u64,
 }
 
 impl Write for Sink {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(data)?;
+        let written = self.file.write(&data[..data.len().min(PIECE_BYTES)])?;
         self.hasher.update(&data[..written]);
         self.bytes += written as u64;
+        if self.bytes - self.started >= WRITEBACK_BYTES {
+            start_writeback(self.file.get_ref(), self.started, self.bytes - self.started);
+            self.started = self.bytes;
+        }
         Ok(written)
     }
 

@@ -18,6 +18,8 @@ use super::source::SourceFacts;
 use super::transfer::End;
 use crate::error::IoError;
 use crate::regular::{Facts, create_anew};
+#[cfg(target_os = "linux")]
+use crate::writeback::{start_writeback, wait_writeback};
 
 /// The destination of one copy while it is written; dropped before [`keep`](Self::keep), it removes the file.
 #[derive(Debug)]
@@ -144,29 +146,6 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn reserve(_file: &File, _bytes: u64) -> io::Result<()> {
     Ok(())
-}
-
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the call has no safe wrapper; it takes plain numbers")]
-fn sync_range(file: &File, offset: u64, len: u64, how: libc::c_uint) {
-    use std::os::fd::AsRawFd;
-
-    let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
-    // Advice: a refusal costs memory for a while, and a failed write shows at the sync.
-    // SAFETY: an open descriptor and three numbers; no memory is passed.
-    let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, how) };
-}
-
-#[cfg(target_os = "linux")]
-fn start_writeback(file: &File, offset: u64, len: u64) {
-    sync_range(file, offset, len, libc::SYNC_FILE_RANGE_WRITE);
-}
-
-#[cfg(target_os = "linux")]
-fn wait_writeback(file: &File, offset: u64, len: u64) {
-    let wait =
-        libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-    sync_range(file, offset, len, wait);
 }
 
 /// Say "no space" for what the destination's filesystem calls so.
