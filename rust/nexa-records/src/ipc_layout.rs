@@ -9,9 +9,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_ipc::{Block, Footer, MetadataVersion};
-use arrow_schema::{ArrowError, Schema};
+use arrow_schema::{ArrowError, DataType, Schema};
 use flatbuffers::VerifierOptions;
 
 use crate::{RecordError, guard, sniff};
@@ -174,13 +176,31 @@ fn footer_range(bytes: &(impl Ranges + ?Sized), path: &Path) -> Result<Range<usi
 
 fn read_schema(footer: &Footer<'_>, path: &Path) -> Result<Schema, RecordError> {
     guard::decode(path, None, || {
-        let schema =
-            footer.schema().ok_or_else(|| ArrowError::ParseError("the footer has no schema".to_owned()))?;
-        if !schema.endianness().equals_to_target_endianness() {
-            return Err(ArrowError::IpcError("it was written in the other byte order".to_owned()));
-        }
-        arrow_ipc::convert::try_fb_to_schema(schema)
+        sound_schema(
+            footer.schema().ok_or_else(|| ArrowError::ParseError("the footer has no schema".to_owned()))?,
+        )
     })
+}
+
+/// Give a schema, if there can be columns of it; panics where the library does, so that it is called within a guard.
+pub(crate) fn sound_schema(schema: arrow_ipc::Schema<'_>) -> Result<Schema, ArrowError> {
+    if !schema.endianness().equals_to_target_endianness() {
+        return Err(ArrowError::IpcError("it was written in the other byte order".to_owned()));
+    }
+    let schema = arrow_ipc::convert::try_fb_to_schema(schema)?;
+    for field in schema.flattened_fields() {
+        let value = match field.data_type() {
+            DataType::Dictionary(_, value) => value,
+            kind => kind,
+        };
+        if let DataType::FixedSizeList(_, size @ ..0) | DataType::FixedSizeBinary(size @ ..0) = value {
+            let detail = format!("column {:?} has rows of {size} elements", field.name());
+            return Err(ArrowError::SchemaError(detail));
+        }
+    }
+    // Other types that contradict themselves, such as a map without keys, show with the first array that is made.
+    drop(RecordBatch::new_empty(Arc::new(schema.clone())));
+    Ok(schema)
 }
 
 fn checked_span(block: &Block, blocks_end: usize) -> Result<Span, String> {

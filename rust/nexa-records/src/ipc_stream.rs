@@ -7,7 +7,7 @@ use std::path::Path;
 use arrow_ipc::MessageHeader;
 use arrow_schema::ArrowError;
 
-use crate::ipc_layout::{Dictionary, Layout, Span};
+use crate::ipc_layout::{Dictionary, Layout, Span, sound_schema};
 use crate::{RecordError, guard, ipc_message};
 
 /// Stands before a message's length, since Arrow 0.15.
@@ -30,13 +30,11 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<(Layout, Option<String>)
     };
     let message = ipc_message::parse(&bytes[first.metadata()]).map_err(corrupt)?;
     let schema = guard::decode(path, None, || {
-        let schema = message
-            .header_as_schema()
-            .ok_or_else(|| ArrowError::ParseError("its first message is no schema".to_owned()))?;
-        if !schema.endianness().equals_to_target_endianness() {
-            return Err(ArrowError::IpcError("it was written in the other byte order".to_owned()));
-        }
-        arrow_ipc::convert::try_fb_to_schema(schema)
+        sound_schema(
+            message
+                .header_as_schema()
+                .ok_or_else(|| ArrowError::ParseError("its first message is no schema".to_owned()))?,
+        )
     })?;
     let mut layout = Layout { schema, dictionaries: Vec::new(), batches: Vec::new() };
     let mut at = first.body().end;

@@ -73,10 +73,10 @@ impl Head {
                 format!("{shown:?} can't be the delimiter: records and numbers have it for themselves"),
             ));
         }
-        let Some((record, behind)) = first(text, delimiter) else {
-            let names = given_names(options).ok_or_else(|| {
-                refused(path, "it has no records to find columns in; give a schema, or leave the file out")
-            })?;
+        let blank = text.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+        let Some((record, behind)) = first(text, delimiter).filter(|_| !blank) else {
+            // Without a line there are no columns, unless a schema says them.
+            let names = given_names(options).unwrap_or_default();
             return Ok(Self { delimiter, names, prefix: head.len() });
         };
         if behind == text.len() && record.len() >= MAX_HEADER {

@@ -172,3 +172,17 @@ fn what_stands_in_numbers_is_no_delimiter() {
         assert!(matches!(opened(b"a\n1\n", &options), Err(RecordError::NoSchema { .. })), "{delimiter}");
     }
 }
+
+#[test]
+fn a_file_without_a_line_has_no_columns_unless_they_are_given() {
+    for text in ["", "\n\r\n", "   \n", "\u{feff}"] {
+        assert_eq!(
+            opened(text.as_bytes(), &ReadOptions::default()).unwrap().schema.fields().len(),
+            0,
+            "{text:?}"
+        );
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+        let options = ReadOptions { schema: Some(schema), ..ReadOptions::default() };
+        assert_eq!(opened(text.as_bytes(), &options).unwrap().schema.fields().len(), 1, "{text:?}");
+    }
+}

@@ -137,21 +137,18 @@ impl Found {
         Ok(())
     }
 
-    /// Give the schema.
+    /// Give the schema; without a record it has no columns.
     ///
     /// # Errors
-    /// That there was no record to find one in.
+    /// That none of the records can be read.
     pub(super) fn schema(self) -> Result<Schema, String> {
-        if self.good > 0 {
-            return Ok(Schema::new(self.keys.fields()));
-        }
-        Err(match self.first_flaw {
-            Some(flaw) => format!(
+        match self.first_flaw {
+            Some(flaw) if self.good == 0 => Err(format!(
                 "none of its first {} records can be read, the first because {flaw}; mend the file",
                 self.records
-            ),
-            None => "it has no records to find columns in; give a schema, or leave the file out".to_owned(),
-        })
+            )),
+            _ => Ok(Schema::new(self.keys.fields())),
+        }
     }
 }
 

@@ -28,7 +28,8 @@ struct Seen {
 
 /// Find a file's columns, in the order of their names: features have none of their own.
 ///
-/// One value in every record is a column of it, the same number n > 1 a list of that size, anything else a list.
+/// One value in every record is a column of it, the same number n > 1 a list of that size, anything else a list. Without
+/// records there are no columns.
 pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, RecordError> {
     let most = match options.infer {
         Infer::Records(most) => most.get(),
@@ -51,7 +52,7 @@ pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, Recor
             if records == most {
                 break 'all;
             }
-            match data.and_then(|data| look(data, records, &mut seen)) {
+            match data.and_then(|data| look(data, records, options.types.as_deref(), &mut seen)) {
                 Ok(None) => {}
                 Ok(Some(contradiction)) => return Err(refuse(contradiction)),
                 Err(flaw) => flawed = flawed.or(Some(flaw.reason)),
@@ -59,16 +60,25 @@ pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, Recor
             records += 1;
         }
     }
-    if seen.is_empty() {
-        let why =
-            flawed.map_or_else(|| "it has no records".to_owned(), |flaw| format!("the first one: {flaw}"));
-        return Err(refuse(format!("its columns can't be found in its records ({why}); give a schema")));
+    if let (true, Some(flaw)) = (seen.is_empty(), flawed) {
+        return Err(refuse(format!(
+            "its columns can't be found in its records (the first one: {flaw}); give a schema"
+        )));
     }
-    Ok(Schema::new(seen.iter().map(|(name, seen)| column(name, seen)).collect::<Vec<_>>()))
+    let given = |name| options.types.as_ref().and_then(|types| types.field_with_name(name).ok());
+    let columns = seen.iter().map(|(name, seen)| given(name).cloned().unwrap_or_else(|| column(name, seen)));
+    Ok(Schema::new(columns.collect::<Vec<_>>()))
 }
 
 /// Take down a record's features, or say how they contradict those before; a flawed record counts for nothing.
-fn look(data: &[u8], record: u64, seen: &mut BTreeMap<String, Seen>) -> Result<Option<String>, Flaw> {
+///
+/// A column whose type is given can't be contradicted.
+fn look(
+    data: &[u8],
+    record: u64,
+    types: Option<&Schema>,
+    seen: &mut BTreeMap<String, Seen>,
+) -> Result<Option<String>, Flaw> {
     let mut found = BTreeMap::new();
     features(data, |name, feature: Feature<'_>| {
         let count = feature.count().map_err(|reason| Flaw::of(name, reason.to_owned()))?;
@@ -79,7 +89,7 @@ fn look(data: &[u8], record: u64, seen: &mut BTreeMap<String, Seen>) -> Result<O
         let new = Seen { kind, fewest: count, most: count, record };
         let full = seen.len() >= MAX_COLUMNS && !seen.contains_key(&name);
         let known = seen.entry(name.clone()).or_insert(new);
-        if known.kind != kind {
+        if known.kind != kind && types.is_none_or(|types| types.field_with_name(&name).is_err()) {
             return Ok(Some(format!(
                 "feature {name:?} is a {} in record {} and a {} in record {record}; write it as one, or leave it out by \
                  giving a schema",

@@ -274,7 +274,26 @@ fn what_begins_otherwise_is_no_tfrecord_and_sequences_are_named() {
     assert!(
         said(b"not a record at all", &ReadOptions::default()).error.unwrap().contains("not a tfrecord file")
     );
-    assert!(said(b"", &ReadOptions::default()).error.unwrap().contains("no records"));
     let sequence = framed(&[example(&[], true), field(2, b"")].concat());
     assert!(said(&sequence, &ReadOptions::default()).error.unwrap().contains("SequenceExample"));
+}
+
+#[test]
+fn a_file_without_records_has_no_columns() {
+    let said = said(b"", &ReadOptions::default());
+    assert_eq!((said.error, said.bad.len()), (None, 0));
+    assert!(said.batch.is_some_and(|batch| batch.num_columns() == 0 && batch.num_rows() == 0));
+}
+
+#[test]
+fn a_type_that_is_given_makes_what_does_not_fit_a_bad_record() {
+    let bytes: Vec<u8> = [List::Ints(vec![1]), List::Floats(vec![0.5]), List::Ints(vec![3])]
+        .iter()
+        .flat_map(|list| framed(&example(&[("x", list.clone())], true)))
+        .collect();
+    assert!(said(&bytes, &ReadOptions::default()).error.unwrap().contains("is a"));
+    let types = Schema::new(vec![Field::new("x", DataType::Int64, true)]);
+    let options = ReadOptions { types: Some(Arc::new(types)), ..ReadOptions::default() };
+    let said = said(&bytes, &options);
+    assert_eq!((said.error, said.bad.len()), (None, 1));
 }

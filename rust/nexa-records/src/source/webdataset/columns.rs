@@ -27,7 +27,7 @@ fn ending(column: &str) -> &str {
     column.rsplit('.').next().unwrap_or(column)
 }
 
-/// Find a file's columns: the key, then what its first samples have, by name.
+/// Find a file's columns: the key, then what its first samples have, by name. Without samples there are none.
 pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, RecordError> {
     let most = match options.infer {
         Infer::Records(most) => most.get(),
@@ -53,13 +53,13 @@ pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, Recor
             for (column, data) in sample.members {
                 let Ok(column) = String::from_utf8(column) else { continue };
                 if options.columns.as_ref().is_none_or(|wanted| wanted.contains(&column)) {
-                    look(path, &column, &block[data], &mut seen)?;
+                    look(path, &column, &block[data], options.types.as_deref(), &mut seen)?;
                 }
             }
         }
     }
     if samples == 0 {
-        let why = lost.unwrap_or_else(|| "it has none".to_owned());
+        let Some(why) = lost else { return Ok(Schema::empty()) };
         let detail = format!("its columns can't be found in its samples ({why}); give a schema");
         return Err(RecordError::NoSchema { path: path.to_owned(), detail });
     }
@@ -67,11 +67,12 @@ pub(super) fn schema(path: &Path, options: &ReadOptions) -> Result<Schema, Recor
     Ok(Schema::new(std::iter::once(key).chain(seen.into_values()).collect::<Vec<_>>()))
 }
 
-/// Take down what a member is.
+/// Take down what a member is; a type that is given decides.
 fn look(
     path: &Path,
     column: &str,
     data: &[u8],
+    types: Option<&Schema>,
     seen: &mut BTreeMap<String, Field>,
 ) -> Result<(), RecordError> {
     let pickled = |found: &str| RecordError::Pickled {
@@ -80,10 +81,12 @@ fn look(
         found: found.to_owned(),
     };
     let refuse = |detail: String| RecordError::NoSchema { path: path.to_owned(), detail };
+    let given = types.and_then(|types| types.field_with_name(column).ok());
     let data_type = match ending(column) {
+        "pyd" | "pickle" | "pkl" | "pth" | "pt" => return Err(pickled("a pickle")),
+        _ if given.is_some() => given.map_or(DataType::Binary, |field| field.data_type().clone()),
         "txt" | "text" | "transcript" | "json" | "jsn" => DataType::Utf8,
         "cls" | "cls2" | "class" | "count" | "index" | "inx" | "id" => DataType::Int64,
-        "pyd" | "pickle" | "pkl" | "pth" | "pt" => return Err(pickled("a pickle")),
         "npy" => {
             let found = match Member::read(data) {
                 Ok(member) => member.field(column),

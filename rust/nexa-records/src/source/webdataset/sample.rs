@@ -143,6 +143,11 @@ impl Frame for Grouping {
                     }
                     at = found.end;
                 }
+                // Zeros were passed over above: these follow a header that extends a member's.
+                Found::Zeros if at == 0 => {
+                    let reason = "the member that a header extends is missing";
+                    return Step::End(Some(lost(0, offset, reason.to_owned())));
+                }
                 Found::Zeros => return Step::Whole(at),
                 Found::More(more) => return Step::More(more),
                 Found::Odd(_) if at > 0 => return Step::Whole(at),

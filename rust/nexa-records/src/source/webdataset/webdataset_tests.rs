@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 use proptest::prelude::*;
 
 use super::*;
@@ -159,6 +160,23 @@ fn damage_and_what_is_sparse_lose_the_rest_with_a_reason() {
 }
 
 #[test]
+fn an_extension_of_no_member_is_said_once_and_ends_the_reading() {
+    for kind in [b'g', b'x', b'L'] {
+        let mut bytes = file_of("a.txt", b"one", b'0');
+        bytes.extend(file_of("pax", b"12 path=b.c\n", kind));
+        bytes.resize(bytes.len() + 1024, 0);
+        if kind == b'g' {
+            // What is for all members may not name them.
+            bytes[1024 + 512..1024 + 524].copy_from_slice(b"12 mtime=77\n");
+        }
+        let said = said(&bytes, &ReadOptions::default());
+        assert_eq!(keys(said.batch.as_ref().unwrap()), ["a"]);
+        let reasons: Vec<_> = said.bad.iter().map(|bad| bad.reason.as_str()).collect();
+        assert_eq!(reasons, ["the member that a header extends is missing"]);
+    }
+}
+
+#[test]
 fn archives_end_to_end_are_read_as_one_and_what_is_none_is_named() {
     let both = [tar(&[("a.txt", b"1")]), tar(&[("b.txt", b"2")])].concat();
     assert_eq!(keys(&said(&both, &ReadOptions::default()).batch.unwrap()), ["a", "b"]);
@@ -185,4 +203,19 @@ fn a_sample_larger_than_allowed_is_one_bad_record() {
         (keys(&said.batch.unwrap()), said.bad.len(), said.bad[0].record),
         (vec!["a".into(), "c".into()], 1, 1)
     );
+}
+
+#[test]
+fn an_archive_without_samples_has_no_columns() {
+    let said = said(&[0; 1024], &ReadOptions::default());
+    assert_eq!((said.error, said.bad.len()), (None, 0));
+}
+
+#[test]
+fn a_type_that_is_given_stands_instead_of_what_a_name_says() {
+    let bytes = tar(&[("1.cls", b"7"), ("2.cls", b"seven")]);
+    let types = Schema::new(vec![Field::new("cls", DataType::Utf8, true)]);
+    let options = ReadOptions { types: Some(Arc::new(types)), ..ReadOptions::default() };
+    assert_eq!(said(&bytes, &ReadOptions::default()).bad.len(), 1);
+    assert_eq!(said(&bytes, &options).bad.len(), 0);
 }
