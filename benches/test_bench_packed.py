@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from nexa_data.loaders.sampler import ShardSampler
 from nexa_data.loaders.torch_loader import build_loader
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def test_ours(benchmark: Any, folder: Path) -> None:
     loader = build_loader({"data": data}, "train")
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     stored = int(np.load(folder / "offsets.npy", mmap_mode="r")[-1])
+    assert isinstance(loader.sampler, ShardSampler)
     filled = stored / (loader.sampler.plan.records * LENGTH)
     _measure(benchmark, "nexa-data, packed rows", lambda: next(batches), filled=filled)
 

@@ -30,6 +30,8 @@ from benches.staging.cache import drop, resident_bytes, sync_filesystem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
 ROOT = Path(__file__).parents[2]
 SHARDS, RECORDS, WIDTH, BATCH, WINDOW = 32, 985_000, 32, 1024, 64
 """32 shards of 128 MiB are 4 GiB."""
@@ -43,6 +45,7 @@ _TIMEOUT_S = 900
 def make(folder: Path, shards: int) -> list[Path]:
     """Write the catalog and its shards, unless they are there, and return the shards."""
     from nexa_data import _core
+    from nexa_data.shard_output import tensor_batch
 
     catalog = folder / "catalog.jsonl"
     paths = [folder / f"train-{number:05d}.arrow" for number in range(shards)]
@@ -51,13 +54,11 @@ def make(folder: Path, shards: int) -> list[Path]:
         folder.mkdir(parents=True)
         random, lines = np.random.Generator(np.random.SFC64(1)), []
         for path in paths:
-            wide = random.standard_normal((RECORDS, WIDTH), np.float32)
-            label = random.integers(0, 10, RECORDS)
-            columns = [
-                ("features", "float32", [WIDTH], wide.reshape(-1).view(np.uint8)),
-                ("label", "int64", [], label.view(np.uint8)),
-            ]
-            size, checksum = _core.write_shard(path, columns, RECORDS)
+            columns: dict[str, npt.NDArray[Any]] = {
+                "features": random.standard_normal((RECORDS, WIDTH), np.float32),
+                "label": random.integers(0, 10, RECORDS),
+            }
+            size, checksum = _core.write_shard(path, [tensor_batch(columns)])
             lines.append(
                 {"uri": path.name, "split": "train", "bytes": size, "records": RECORDS, "checksum": checksum}
             )

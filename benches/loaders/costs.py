@@ -16,7 +16,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -41,20 +41,18 @@ FIGURES: dict[str, tuple[str, float, str]] = {
 """Figure → what it is, the most that it may be, and its unit."""
 
 _SHARDS = 1000
+_T = TypeVar("_T")
 
 
 def _links(folder: Path, columns: list[tuple[str, Any]], rows: int) -> Path:
     """Write a shard, and a catalog of a thousand hard links to it."""
     from nexa_data import _core
+    from nexa_data.shard_output import tensor_batch
 
     if (folder / "catalog.jsonl").exists():
         return folder
     (folder / "shards").mkdir(parents=True, exist_ok=True)
-    parts = [
-        (name, values.dtype.name, list(values.shape[1:]), values.reshape(-1).view(np.uint8))
-        for name, values in columns
-    ]
-    size, checksum = _core.write_shard(folder / "shards" / "0.arrow", parts, rows)
+    size, checksum = _core.write_shard(folder / "shards" / "0.arrow", [tensor_batch(dict(columns))])
     lines = []
     for number in range(_SHARDS):
         uri = f"shards/{number}.arrow"
@@ -78,10 +76,10 @@ def _loader(folder: Path, columns: tuple[str, ...], batch: int) -> ShardLoader:
 
 
 def _median_ms(measure: Callable[[], float], times: int = 7) -> float:
-    return 1000 * statistics.median(_alone(measure) for _ in range(times))
+    return 1000.0 * statistics.median(_alone(measure) for _ in range(times))
 
 
-def _alone(measure: Callable[[], Any]) -> Any:
+def _alone(measure: Callable[[], _T]) -> _T:
     """Measure when the loader before has given up its batches and closed its shards."""
     gc.collect()
     time.sleep(0.3)

@@ -97,7 +97,7 @@ def make(folder: Path, work: Workload) -> None:
         else:
             wide[start : start + rows] = random.integers(0, 50_000, (rows, work.width), np.uint16)
     wide.flush()
-    columns = {work.column: wide}
+    columns: dict[str, npt.NDArray[Any]] = {work.column: wide}
     if work.labels:
         label = random.integers(0, 10, work.records)
         np.save(folder / "label.npy", label)
@@ -108,6 +108,7 @@ def make(folder: Path, work: Workload) -> None:
 
 def _shards(folder: Path, columns: dict[str, npt.NDArray[Any]], records: int) -> None:
     from nexa_data import _core
+    from nexa_data.shard_output import tensor_batch
 
     (folder / "shards").mkdir(parents=True, exist_ok=True)
     lines = []
@@ -115,16 +116,8 @@ def _shards(folder: Path, columns: dict[str, npt.NDArray[Any]], records: int) ->
     for number, start in enumerate(range(0, records, each)):
         rows = min(each, records - start)
         uri = f"shards/train-{number:05d}.arrow"
-        parts = [
-            (
-                name,
-                values.dtype.name,
-                list(values.shape[1:]),
-                np.ascontiguousarray(values[start : start + rows]).reshape(-1).view(np.uint8),
-            )
-            for name, values in columns.items()
-        ]
-        size, checksum = _core.write_shard(folder / uri, parts, rows)
+        part = {name: np.ascontiguousarray(values[start : start + rows]) for name, values in columns.items()}
+        size, checksum = _core.write_shard(folder / uri, [tensor_batch(part)])
         lines.append({"uri": uri, "split": "train", "bytes": size, "records": rows, "checksum": checksum})
     (folder / "catalog.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from nexa_data import _core
+from nexa_data.shard_output import tensor_batch
 
 from benches.staging import cache
 
@@ -82,8 +83,8 @@ def write_shard(path: Path, file_mib: int, random: np.random.Generator, *, plain
                 file.write(random.bytes(min(_BLOCK_BYTES, file_mib * MIB - start)))
     else:
         rows = file_mib * MIB // ROW_BYTES
-        values = np.frombuffer(random.bytes(rows * ROW_BYTES), np.uint8)
-        _core.write_shard(path, [("features", "uint8", [ROW_BYTES], values)], rows)
+        values = np.frombuffer(random.bytes(rows * ROW_BYTES), np.uint8).reshape(rows, ROW_BYTES)
+        _core.write_shard(path, [tensor_batch({"features": values})])
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
