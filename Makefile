@@ -125,17 +125,17 @@ bench-filter: $(FILTER_VENV)/.peers $(BUILD_STAMP) ## Run the label filter's ben
 	VIRTUAL_ENV=$(abspath $(FILTER_VENV)) $(FILTER_VENV)/bin/maturin develop --uv --release --quiet
 	$(FILTER_VENV)/bin/python -m benches.filter $(BENCH_ARGS)
 
-# Their environment is small: no torch, whose dependencies nobody here decodes with.
+# Their environment is small: no torch. The one peer that wants it, mosaicml-streaming, is in the environment of the loaders' bench.
 DECODE_VENV ?= .venv-bench-decode
 $(DECODE_VENV)/.peers: benches/decode/requirements.txt | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(DECODE_VENV)
-	$(UV) pip install --quiet --python $(DECODE_VENV)/bin/python maturin numpy uv --requirement benches/decode/requirements.txt
+	$(UV) pip install --quiet --python $(DECODE_VENV)/bin/python maturin uv --requirement benches/decode/requirements.txt
 	@touch $@
 
 .PHONY: bench-decode
-bench-decode: $(DECODE_VENV)/.peers ## Run the decoding bench: source files, ours beside the peers (BENCH_ARGS=--quick)
+bench-decode: $(DECODE_VENV)/.peers $(BENCH_VENV)/.peers ## Run the decoding bench: source files, ours beside the peers, and prepare beside its parts (BENCH_ARGS=--quick)
 	VIRTUAL_ENV=$(abspath $(DECODE_VENV)) PATH=$(abspath $(DECODE_VENV))/bin:$$PATH maturin develop --uv --release --quiet --skip-install
-	PYTHONPATH=python $(DECODE_VENV)/bin/python -m benches.decode $(BENCH_ARGS)
+	PYTHONPATH=python LOADERS_PYTHON=$(abspath $(BENCH_VENV))/bin/python $(DECODE_VENV)/bin/python -m benches.decode $(BENCH_ARGS)
 
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
@@ -158,10 +158,10 @@ fuzz-text-%:
 	cargo fuzz run --sanitizer none $* target/fuzz-corpus-$* fuzz/corpus/$* -- \
 		-max_total_time=$(SECONDS) -max_len=1024 -print_final_stats=1
 
-# Each reader of a source format that is written by hand, one after the other.
+# The readers of binary formats, one after the other; of Parquet and Arrow, what is ours around the libraries.
 .PHONY: fuzz-sources
-fuzz-sources: ## Fuzz the readers of TFRecord, WebDataset, MDS and NumPy files for SECONDS=60 each
-	for format in tfrecord webdataset mds npy; do mkdir -p target/fuzz-corpus/source_$$format; \
+fuzz-sources: ## Fuzz the readers of TFRecord, WebDataset, MDS, NumPy, Arrow and Parquet files for SECONDS=60 each
+	for format in tfrecord webdataset mds npy arrow arrow_stream parquet; do mkdir -p target/fuzz-corpus/source_$$format; \
 		cargo fuzz run --sanitizer none source_$$format target/fuzz-corpus/source_$$format fuzz/corpus/source_$$format -- \
 		-max_total_time=$(SECONDS) -max_len=16384 -malloc_limit_mb=64 -rss_limit_mb=1024 -print_final_stats=1; done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
+from benches.decode.agreement import Sums, of_batches
 from benches.decode.contestants import Contestant, Form, ours
 from benches.decode.data import FEATURES, chunks
 from benches.decode.formats.text_readers import count_lines, duckdb, unpack_lines
@@ -46,10 +47,26 @@ def _pyarrow(path: Path, threads: int) -> int:
     return int(csv.read_csv(path, csv.ReadOptions(use_threads=threads > 1)).num_rows)
 
 
+def _witness(path: Path) -> Sums:
+    from pyarrow import csv
+
+    return of_batches(csv.read_csv(path).to_batches())
+
+
 _PEERS = {"polars": Contestant(_polars), "pyarrow": Contestant(_pyarrow), "duckdb": duckdb("read_csv")}
 FORMS = {
-    "CSV": Form("records.csv", _write, {"nexa-data": ours("csv"), **_PEERS, "lines counted": count_lines()}),
+    "CSV": Form(
+        "records.csv",
+        _write,
+        {"nexa-data": ours("csv"), **_PEERS, "lines counted": count_lines(heads=1)},
+        "csv",
+        _witness,
+    ),
     "CSV.gz": Form(
-        "records.csv.gz", _write_gz, {"nexa-data": ours("csv"), **_PEERS, "unpacked alone": unpack_lines()}
+        "records.csv.gz",
+        _write_gz,
+        {"nexa-data": ours("csv"), **_PEERS, "unpacked alone": unpack_lines(heads=1)},
+        "csv",
+        _witness,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benches.decode.agreement import Sums, of_batches
 from benches.decode.contestants import Contestant, Form, ours
 from benches.decode.data import chunks
 from benches.decode.formats.text_readers import count_lines, duckdb, unpack_lines
@@ -56,6 +57,14 @@ def _orjson(path: Path, _: int) -> int:
         return sum(1 for line in file if orjson.loads(line))
 
 
+def _witness(path: Path) -> Sums:
+    import pyarrow as pa
+    from pyarrow import json
+
+    with pa.input_stream(path, compression="detect") as stream:
+        return of_batches(json.read_json(stream).to_batches())
+
+
 _PEERS = {"polars": Contestant(_polars), "pyarrow": Contestant(_pyarrow), "duckdb": duckdb("read_ndjson")}
 FORMS = {
     "JSONL": Form(
@@ -67,10 +76,14 @@ FORMS = {
             "orjson, to Python objects": Contestant(_orjson, "reference", (1,)),
             "lines counted": count_lines(),
         },
+        "jsonl",
+        _witness,
     ),
     "JSONL.zst": Form(
         "records.jsonl.zst",
         _write_zst,
         {"nexa-data": ours("jsonl"), **_PEERS, "unpacked alone": unpack_lines()},
+        "jsonl",
+        _witness,
     ),
 }
