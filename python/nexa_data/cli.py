@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nexa_data.cli_convert import convert
+from nexa_data.cli_convert import READ, convert
 from nexa_data.cli_distill import distill
 from nexa_data.cli_stage import evict, stage, unstage
 from nexa_data.console import (
@@ -223,17 +223,23 @@ def inspect(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="An artifact, a catalog, a shard, or source files.", show_default=False
+            metavar="TARGET",
+            help="An artifact, a catalog, a shard, source files, or a name of the hub (hf://OWNER/NAME).",
+            show_default=False,
         ),
     ],
     rows: Annotated[int, typer.Option(min=0, help="Show so many first rows.")] = 5,
     *,
+    wanted: Annotated[
+        str | None, typer.Option("--from", help="Format of source files.", show_default="recognised")
+    ] = None,
+    read: READ = None,
     as_json: _Json = False,
 ) -> None:
     """Show schema, counts and first rows of data."""
     from nexa_data.inspection import inspect_target, show_inspection
 
-    found = inspect_target(target, n_rows=rows)
+    found = inspect_target(target, n_rows=rows, wanted=wanted, read=read)
     if as_json:
         show_json(found.as_dict())
     else:

@@ -9,7 +9,17 @@ import typer
 
 from nexa_data.console import Bar, bytes_text, show_facts, show_json
 
-__all__ = ["convert"]
+__all__ = ["READ", "convert"]
+
+READ = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="KEY=VALUE",
+        help="How files are read, a key of data.read, e.g. delimiter=';' or types.id=int64; may be repeated.",
+    ),
+]
+"""Option of each command that reads source files without a config."""
 
 
 def convert(
@@ -17,7 +27,7 @@ def convert(
         str,
         typer.Argument(
             metavar="SRC",
-            help="A file, folder or glob of source files, an artifact or a catalog.",
+            help="Source files, a folder or glob of them, a name of the hub (hf://OWNER/NAME), an artifact or a catalog.",
             show_default=False,
         ),
     ],
@@ -34,6 +44,7 @@ def convert(
     wanted: Annotated[
         str | None, typer.Option("--from", help="Format of the source.", show_default="recognised")
     ] = None,
+    read: READ = None,
     file_records: Annotated[int, typer.Option(min=1, help="Records of a file in a folder.")] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -41,7 +52,9 @@ def convert(
     from nexa_data.convert import convert as run
 
     with Bar("converting", "records") as bar:
-        written = run(source, destination, to, wanted=wanted, file_records=file_records, progress=bar)
+        written = run(
+            source, destination, to, wanted=wanted, read=read, file_records=file_records, progress=bar
+        )
     if as_json:
         show_json(
             {"files": list(map(str, written.files)), "records": written.records, "bytes": written.bytes}

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -156,7 +157,7 @@ class PreprocessingConfig(_Section):
     ] = None
     """Columns, scalar or vector, joined in their order to one float32 vector; default: all numeric ones but the label."""
     label: _OptionalLabel = None
-    """Label column, or `{column, kind}`; default `label`."""
+    """Label column, or `{column, kind}`; default `label`; null if there is none."""
     label_map: Annotated[dict[str, _Whole] | None, BeforeValidator(_text_keys)] = None
     """Class id for each label value as text; default: integers as they are, strings in sorted order."""
     columns: list[str] = Field(default_factory=list)
@@ -307,12 +308,26 @@ class DataConfig(_Section):
             self._alone()
         if isinstance(self.source_uri, dict) and (not self.source_uri or "split" in self.model_fields_set):
             raise ValueError("source_uri names the files of each split: name some, and leave `split` out")
-        if self.split.stratify and self.label_config.kind != "class":
+        label_kind = self.label_config and self.label_config.kind
+        if self.split.stratify and label_kind != "class":
             raise ValueError("split.stratify wants class labels; set label.kind to class, or leave it out")
+        if label_kind is None:
+            self._without_label()
         label = self.preprocessing.label
         if self.label is not None and label is not None and self.label != label:
             raise ValueError("label and preprocessing.label differ; keep one")
         return self
+
+    def _without_label(self) -> None:
+        """Refuse what wants a label where there is none."""
+        for name, wanted in {
+            "augmentations": bool(self.augmentations),
+            "order.balance": self.order.balance is not None,
+            "preprocessing.label_map": self.preprocessing.label_map is not None,
+            "batch.columns": "label" in (self.batch.columns or ()),
+        }.items():
+            if wanted:
+                raise ValueError(f"{name} wants a label, and label is null; name its column, or leave it out")
 
     def _alone(self) -> None:
         """Refuse what a mixture of prepared datasets would silently ignore."""
@@ -330,9 +345,16 @@ class DataConfig(_Section):
             )
 
     @property
-    def label_config(self) -> LabelConfig:
-        """The label, wherever it was named."""
-        return self.label or self.preprocessing.label or LabelConfig()
+    def label_config(self) -> LabelConfig | None:
+        """The label, wherever it was named; None where `label: null` says that there is none."""
+        named = self.label or self.preprocessing.label
+        silent = "label" not in self.model_fields_set | self.preprocessing.model_fields_set
+        return LabelConfig() if named is None and silent else named
+
+    @field_serializer("label")
+    def _label_in_force(self, _: object) -> LabelConfig | None:
+        """Write the label that holds: a null would be read as none."""
+        return self.label_config
 
     @property
     def n_threads(self) -> int | None:
@@ -379,7 +401,7 @@ class DataConfig(_Section):
         content["preprocessing"] = self.preprocessing.model_dump(
             mode="json", exclude={"label"}, exclude_defaults=True
         )
-        content["label"] = self.label_config.model_dump(mode="json")
+        content["label"] = self.label_config and self.label_config.model_dump(mode="json")
         return content
 
 

@@ -21,6 +21,8 @@ _Share = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(no_bool)]
 
 
 def _one_ascii(value: object) -> object:
+    if value == r"\t":  # how a tab is written where YAML or a shell takes it literally
+        return "\t"
     if isinstance(value, str) and not (len(value) == 1 and value.isascii()):
         raise ValueError("one ASCII character is wanted, such as ;")
     return value

@@ -76,7 +76,8 @@ class ConfigSource:
                 )
             source.overridden[tuple(key.strip().split("."))] = pair
         try:
-            source.tree = OmegaConf.merge(source.tree, OmegaConf.from_dotlist(list(pairs)))
+            dotlist = OmegaConf.from_dotlist([_without_syntax(pair) for pair in pairs])
+            source.tree = OmegaConf.merge(source.tree, dotlist)
         except yaml.YAMLError as error:
             what = getattr(error, "problem", None) or _first_line(error)
             raise ConfigError(
@@ -175,6 +176,13 @@ class ConfigSource:
         given = fault.get("input")
         shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
         return f"{place}: {name}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _without_syntax(pair: str) -> str:
+    """Return an override whose value is a single mark, such as `|`, quoted: by itself it is syntax of YAML and no value."""
+    key, _, value = pair.partition("=")
+    mark = len(value) == 1 and not value.isalnum() and value != "~"
+    return f"{key}={json.dumps(value)}" if mark else pair
 
 
 def _plain(value: Any) -> Any:

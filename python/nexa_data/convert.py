@@ -6,18 +6,20 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexa_data.artifacts import fsync, is_complete
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_catalog
 from nexa_data.errors import ArtifactError, ConfigError
 from nexa_data.export import EXTENSIONS, open_writer
+from nexa_data.read_options import read_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
+    from nexa_data.config_reading import ReadConfig
     from nexa_data.datasets.rows import RowSource
     from nexa_data.export import Writer
 
@@ -47,17 +49,19 @@ def convert(
     to: str,
     *,
     wanted: str | None = None,
+    read: ReadConfig | Mapping[str, Any] | Sequence[str] | None = None,
     file_records: int = _FILE_RECORDS,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
     """Write the records of a source as files of another format; memory stays bounded.
 
     Args:
-        source: File, folder or glob as `source_uri` takes it, or an artifact's folder, or a catalog.
+        source: File, folder, glob or name as `source_uri` takes it, or an artifact's folder, or a catalog.
         destination: File of the new format, by its ending; else a folder that is made, with a file for each split
             and `file_records` records, `train-00000.parquet` say.
         to: `arrow`, `parquet`, `jsonl` or `webdataset`.
         wanted: Format of the source; default: recognised.
+        read: How it is read where its format leaves that open, as `data.read` in a config: `{"delimiter": ";"}`.
         file_records: Records of a file, at most, in a folder.
         progress: Called with the number of records written so far.
 
@@ -68,8 +72,9 @@ def convert(
         ShardNotFoundError: There is no such source.
         RecordError: A record can't be read, or can't be written in the format.
         ArtifactError: The destination exists.
-        ConfigError: The format is unknown.
+        ConfigError: The format is unknown, or `read` says something impossible.
     """
+    options = read_options(read)
     if to not in EXTENSIONS:
         raise ConfigError(
             f"there is no format {to!r} to convert to", remedy=f"known: {', '.join(EXTENSIONS)}"
@@ -81,7 +86,7 @@ def convert(
     single = destination.suffix.lower() == EXTENSIONS[to]
     output = _Output(destination, to, None if single else file_records, progress)
     try:
-        for name, schema, batches in _parts(source, wanted):
+        for name, schema, batches in _parts(source, wanted, options):
             output.part(name, schema, batches)
     except BaseException:
         output.discard()
@@ -90,7 +95,7 @@ def convert(
 
 
 def _parts(
-    source: str | Path, wanted: str | None
+    source: str | Path, wanted: str | None, read: ReadConfig
 ) -> Iterator[tuple[str, pa.Schema, Iterator[pa.RecordBatch]]]:
     """Yield name, schema and batches: of each split of an artifact or catalog, or of a source as a whole."""
     from nexa_data.datasets.decoding import row_source
@@ -103,7 +108,7 @@ def _parts(
             rows = row_source(shards, "arrow")
             yield split or "data", rows.schema, _sound(rows)
         return
-    rows = row_source([str(source)], wanted)
+    rows = row_source([str(source)], wanted, read=read)
     yield "data", rows.schema, _sound(rows)
 
 

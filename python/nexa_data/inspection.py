@@ -12,13 +12,16 @@ from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_catalog
 from nexa_data.console import bytes_text, show, show_facts, show_table
 from nexa_data.errors import ArtifactError, ShardNotFoundError
+from nexa_data.read_options import read_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
-    from nexa_data.datasets.files import SourceFile
+    from nexa_data.config_reading import ReadConfig
+    from nexa_data.datasets.rows import RowSource
+    from nexa_data.datasets.source_file import SourceFile
 
 __all__ = ["Inspection", "inspect_target", "show_inspection"]
 
@@ -51,18 +54,28 @@ class Inspection:
         return {**seen.pop("facts"), **seen}
 
 
-def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:
+def inspect_target(
+    target: str,
+    *,
+    n_rows: int = 5,
+    wanted: str | None = None,
+    read: ReadConfig | Mapping[str, Any] | Sequence[str] | None = None,
+) -> Inspection:
     """Look at an artifact's folder, a catalog, a shard or source file, or a folder or glob of such files.
 
     Args:
         target: The path or glob.
         n_rows: Number of first rows to read.
+        wanted: Format of source files; default: recognised.
+        read: How they are read where their format leaves that open, as `data.read` in a config.
 
     Raises:
         ShardNotFoundError: There is nothing of that name.
         CatalogError: The catalog is malformed.
         RecordError: The file is damaged, or of no known format.
+        ConfigError: `wanted` or `read` says something impossible.
     """
+    options = read_options(read)
     path = Path(target)
     if path.is_dir() and is_complete(path):
         return _inspect_artifact(path, n_rows)
@@ -81,7 +94,7 @@ def inspect_target(target: str, *, n_rows: int = 5) -> Inspection:
             f"{path.absolute()}: {what}",
             remedy="name an artifact's folder, a catalog, or source files",
         )
-    return _inspect_files(files, n_rows)
+    return _inspect_files(files, n_rows, wanted=wanted, read=options)
 
 
 def _files(target: str) -> list[SourceFile]:
@@ -169,28 +182,34 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _inspect_files(files: Sequence[SourceFile], n_rows: int, *, count: bool = True) -> Inspection:
+def _inspect_files(
+    files: Sequence[SourceFile],
+    n_rows: int,
+    *,
+    count: bool = True,
+    wanted: str | None = None,
+    read: ReadConfig | None = None,
+) -> Inspection:
     from nexa_data.datasets.decoding import count_records, row_source
     from nexa_data.datasets.files import recognise
 
-    source = row_source([str(file.path) for file in files])
-    rows = _first_rows(files, n_rows) if n_rows else []
-    formats = sorted({recognise(file.path) for file in files})
+    paths = [str(file.path) for file in files]
+    source = row_source(paths, wanted, read=read)
+    rows = _first_rows(source, n_rows) if n_rows else []
+    formats = sorted({recognise(file.path, wanted) for file in files})
     facts = {
         "file" if len(files) == 1 else "files": str(files[0].path) if len(files) == 1 else len(files),
         "format": ", ".join(formats),
-        "records": count_records([str(file.path) for file in files]) if count else None,
+        "records": count_records(paths, wanted, read=read) if count else None,
         "bytes": sum(file.path.stat().st_size for file in files),
     }
     schema = [{"name": column.name, "type": _type_text(column.type)} for column in source.schema]
     return Inspection(facts, [], schema, rows, str(files[0].path))
 
 
-def _first_rows(files: Sequence[SourceFile], n_rows: int) -> list[dict[str, Any]]:
-    from nexa_data.datasets.decoding import row_source
-
+def _first_rows(source: RowSource, n_rows: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for part in row_source([str(file.path) for file in files]).batches():
+    for part in source.batches():
         rows += part.batch.slice(0, n_rows - len(rows)).to_pylist()
         if len(rows) >= n_rows:
             break

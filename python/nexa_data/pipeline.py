@@ -18,7 +18,7 @@ from nexa_data.datasets.normalize import fitted_normalization, fixed_normalizati
 from nexa_data.datasets.rows import RowSource, as_row_source
 from nexa_data.datasets.splits import Cut
 from nexa_data.datasets.statistics import SplitStatistics
-from nexa_data.errors import ConfigError
+from nexa_data.errors import ConfigError, RecordError
 from nexa_data.filters.columns import LabelRule, parse_filters, select_rows
 from nexa_data.optional import needed
 from nexa_data.quality.checks import parse_checks
@@ -48,7 +48,7 @@ class SplitRows:
     Args:
         split: Name of the split.
         features: Shape (n, …), of `preprocessing.dtype`.
-        labels: Shape (n,) int64 for classes, else float32.
+        labels: Shape (n,) int64 for classes, else float32; None without a label.
         origin: Source file or builder that they came from.
         rows: Their numbers in the origin, shape (n,), int64.
         others: Columns that are kept as they are, n rows; None without any.
@@ -56,7 +56,7 @@ class SplitRows:
 
     split: str
     features: npt.NDArray[Any]
-    labels: npt.NDArray[Any]
+    labels: npt.NDArray[Any] | None
     origin: str
     rows: npt.NDArray[np.int64]
     others: pa.RecordBatch | None = None
@@ -74,7 +74,7 @@ class DataPipeline:
 
     Example:
         >>> pipeline = DataPipeline({"data": {"dataset_name": "synthetic", "preprocessing": {"num_samples": 100}}})
-        >>> sum(len(part.labels) for part in pipeline)
+        >>> sum(len(part.features) for part in pipeline)
         100
     """
 
@@ -90,11 +90,14 @@ class DataPipeline:
             )
         self.filters = parse_filters(self.config.data.filters)
         self.checks = parse_checks(self.config.data.checks)
+        label = self.config.data.label_config
         by_label = any(isinstance(rule, LabelRule) for rule in self.filters)
-        if by_label and self.config.data.label_config.kind != "class":
+        if by_label and (label is None or label.kind != "class"):
             raise ConfigError(
                 "data.filters: label filters want class labels", remedy="set label.kind to class"
             )
+        if label is None and any(check.name == "min_class_count" for check in self.checks):
+            raise ConfigError("data.checks: min_class_count wants a label, and data.label is null")
         if not self.from_files and self.config.data.dataset_name not in registry:
             registry.builder(self.config.data.dataset_name)  # raises, and lists the known
 
@@ -174,7 +177,7 @@ class DataPipeline:
 
     def _walk(self, bad: BadRecords) -> Iterator[SplitRows]:
         cut = Cut(self.config.data, self.config.seed)
-        for rows in self.source.batches():
+        for rows in self._needed.batches():
             bad.take(rows.bad)
             # What a rule leaves out needn't have sound features, nor a label.
             for rule in self._column_rules:
@@ -183,6 +186,27 @@ class DataPipeline:
                 mapped = map_rows(rows, self.layout, self.config.data)
                 bad.take(mapped.bad)
                 yield from self._cut(mapped, cut)
+
+    @cached_property
+    def _needed(self) -> RowSource:
+        """The columns of the source that anything asks for: the others needn't be decoded."""
+        split = self.config.data.split
+        try:
+            layout = self.layout
+        except RecordError:
+            # Text without a record has columns without a type; that it has none says who counts them.
+            if any(rows.batch.num_rows for rows in self.source.batches()):
+                raise
+            return self.source
+        names = {
+            *layout.columns,
+            *layout.others,
+            *(rule_column for rule in self.filters for rule_column in rule.columns()),
+            *(name for name in (layout.label, split.column, split.group) if name is not None),
+            *(name for name in (self.config.data.preprocessing.key,) if name is not None),
+        }
+        # Of one that isn't there the error lists all that are.
+        return self.source.select(names) if names <= set(self.source.schema.names) else self.source
 
     @cached_property
     def _label_rules(self) -> list[LabelRule]:
@@ -195,16 +219,21 @@ class DataPipeline:
     def _cut(self, mapped: Mapped, cut: Cut) -> Iterator[SplitRows]:
         rows, features, labels = mapped.rows, mapped.features, mapped.labels
         splits = cut.assign(rows, labels)
-        kept = select_rows(rows.batch, labels, self._label_rules, self.layout.classes)
+        kept = (
+            None
+            if labels is None
+            else select_rows(rows.batch, labels, self._label_rules, self.layout.classes)
+        )
         others = rows.batch.select(list(self.layout.others)) if self.layout.others else None
         for index, split in enumerate(SPLITS):
             chosen = np.flatnonzero(splits == index) if kept is None else kept[splits[kept] == index]
             if len(chosen):
                 numbers = rows.row_numbers[chosen]
                 beside = None if others is None else others.take(chosen)
-                yield SplitRows(split, features[chosen], labels[chosen], rows.origin, numbers, beside)
+                named = None if labels is None else labels[chosen]
+                yield SplitRows(split, features[chosen], named, rows.origin, numbers, beside)
 
-    def batches(self, split: str, *, epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, split: str, *, epoch: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Yield (features, labels) batches of a split straight from the source, without writing an artifact.
 
         For a first look: nothing is shuffled, and every call reads the source again. Train batches are augmented
@@ -215,7 +244,8 @@ class DataPipeline:
             epoch: Epoch that random augmentations are drawn for.
 
         Yields:
-            Features (B, …) float32 and labels (B,) int64 or (B, …) float32; the last batch may be shorter.
+            Features (B, …) float32 and, where there is a label, labels (B,) int64 or (B, …) float32; the last batch
+            may be shorter.
         """
         with needed("torch", "a batch of tensors"):
             import torch
@@ -226,18 +256,18 @@ class DataPipeline:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
         augment = batch_augmentor(self.config) if split == "train" else None
         size = self.config.data.batch_size
-        features: list[npt.NDArray[np.float32]] = []
-        labels: list[npt.NDArray[Any]] = []
+        # Features, and labels where there are some.
+        columns: list[list[npt.NDArray[Any]]] = [[]] if self.config.data.label_config is None else [[], []]
         held, position = 0, 0
         for part in itertools.chain(self, (None,)):
             if part is not None and part.split == split:
-                features.append(part.features)
-                labels.append(part.labels)
-                held += len(part.labels)
+                for column, values in zip(columns, (part.features, part.labels), strict=False):
+                    column.append(np.asarray(values))
+                held += len(part.features)
             while held >= size or (part is None and held):
-                joined, named = np.concatenate(features), np.concatenate(labels)
-                batch = torch.from_numpy(joined[:size].copy()), torch.from_numpy(named[:size].copy())
+                joined = [np.concatenate(column) for column in columns]
+                batch = tuple(torch.from_numpy(column[:size].copy()) for column in joined)
                 yield augment(*batch, epoch=epoch, position=position) if augment else batch
-                features, labels = [joined[size:]], [named[size:]]
+                columns = [[column[size:]] for column in joined]
                 position += min(size, held)
-                held = len(labels[0])
+                held = len(columns[0][0])

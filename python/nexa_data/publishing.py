@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from nexa_data.errors import ConfigError, RecordError, ValidationRefusedError
 from nexa_data.findings import Severity, findings_report, refuses
 from nexa_data.quality.checks import run_checks
 from nexa_data.shard_journal import ShardJournal
-from nexa_data.shard_output import SplitOutput
+from nexa_data.shard_output import SplitOutput, WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +52,6 @@ SUMMARY_NAME = "dataset_summary.json"
 QUARANTINE_SUFFIX = "quarantine.jsonl"
 """Behind an artifact's name: the records that it was made without, beside it."""
 _FINGERPRINTS_NAME = ".nexa-fingerprints.json"
-_WRITERS = 2
-"""Shards that are hashed and written at a time, beside the decoding: one disk gains nothing from more."""
 
 
 def dataset_key(pipeline: DataPipeline, kind: str) -> str:
@@ -155,16 +152,16 @@ def _build(
     quarantine = writer.destination.with_name(f"{writer.destination.name}.{QUARANTINE_SUFFIX}")
     with (
         BadRecords(pipeline.config.data.on_error, quarantine) as bad,
-        ThreadPoolExecutor(_WRITERS, "nexa-write") as executor,
+        WriteQueue() as writes,
     ):
         outputs = {
-            split: SplitOutput(writer.path, split, pipeline.config.data.shards, executor, journal)
+            split: SplitOutput(writer.path, split, pipeline.config.data.shards, writes, journal)
             for split in pipeline.splits
         }
         done = 0
         for part in pipeline.walk(bad):
             outputs[part.split].add(part)
-            done += len(part.labels)
+            done += len(part.features)
             if progress is not None:
                 progress(done)
         lost = bad.finish(done)
@@ -173,7 +170,8 @@ def _build(
         statistics = {split: seen for split, seen in statistics.items() if seen.records}
         findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
         _refuse(findings)
-        shards = [shard for output in outputs.values() for shard in output.close()]
+        written = [shard for output in outputs.values() for shard in output.close()]
+        shards = [shard.result() for shard in written]
     if journal.reused:
         _log.info("%d of %d shards were written by a run that was stopped", journal.reused, len(shards))
     journal.remove()
@@ -237,15 +235,17 @@ def _metadata(
 ) -> dict[str, Any]:
     data = pipeline.config.data
     classes = layout.num_classes if statistics is None else _num_classes(layout, statistics)
+    by_share = data.cuts_by_share and pipeline.source.splits is None
     return {
         "format_version": FORMAT_VERSION,
         "dataset_name": data.dataset_name,
         "dataset_version": data.dataset_version,
         "source": data.sources or [data.dataset_name],
         "seed": pipeline.config.seed,
-        "split": data.split.shares() if data.cuts_by_share else list(statistics or pipeline.splits),
+        "split": data.split.shares() if by_share else list(statistics or pipeline.splits),
         "features": _features(layout) | _normalized(pipeline, statistics),
-        "label": {
+        "label": layout.label
+        and {
             "name": "label",
             "column": layout.label,
             "kind": layout.kind,

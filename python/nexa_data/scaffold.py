@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from nexa_data.datasets.files import SourceFile
     from nexa_data.datasets.rows import RowSource
+    from nexa_data.datasets.source_file import SourceFile
 
 __all__ = ["Scaffold", "scaffold"]
 
@@ -230,7 +230,7 @@ def _guess_label(columns: Sequence[_Column]) -> _Label:
             return _label(column, "no column has few distinct values, so the last number is to be predicted")
     raise RecordError(
         f"no column can be a label: {', '.join(f'{column.name} ({column.type})' for column in columns)}",
-        remedy="add a column of class names, class ids or numbers",
+        remedy="add a column of class names, class ids or numbers; or write a config with `label: null`",
     )
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nexa_data.config_source import nearest
 from nexa_data.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
-    from nexa_data.config import DataConfig
+    from collections.abc import Sequence
+
+    from nexa_data.config import DataConfig, LabelConfig
     from nexa_data.datasets.rows import RowSource
 
 __all__ = ["Layout", "is_numeric", "plan_layout"]
 
 _MOST_CLASSES = 1_000_000
+_SHOWN = 20
 _TAKEN = frozenset({"features", "label", "mask"})
 """Names of columns that a prepared dataset or a batch has for itself."""
 
@@ -27,10 +30,10 @@ class Layout:
     Args:
         columns: Source columns of the features, in their order.
         shape: Shape of a record's features.
-        label: Source column of the label.
-        kind: `class`, `float`, `multi_hot` or `distribution`.
+        label: Source column of the label, None without one.
+        kind: `class`, `float`, `multi_hot` or `distribution`; None without a label.
         label_shape: Shape of a record's label, `()` for a scalar.
-        classes: Name of each class id; None if the ids are the source's own integers.
+        classes: Name of each class id, None if there are only ids.
         num_classes: Bound that class ids are checked against; None if they decide it.
         shapes: Shape of each column of `columns`.
         others: Columns that are kept as they are.
@@ -39,8 +42,8 @@ class Layout:
 
     columns: tuple[str, ...]
     shape: tuple[int, ...]
-    label: str
-    kind: str
+    label: str | None
+    kind: str | None
     label_shape: tuple[int, ...] = ()
     classes: tuple[str, ...] | None = None
     num_classes: int | None = None
@@ -67,41 +70,52 @@ def plan_layout(source: RowSource, data: DataConfig, *, read: bool = True) -> La
         ConfigError: The config contradicts the schema.
     """
     label = data.label_config
-    kept = data.preprocessing
-    _require(source, label.column, "data.label")
+    if label is not None:
+        _require(source, label.column, "data.label", "; or to null, if the data has no label")
     columns = _feature_columns(source, data)
     shapes = [_shape(source, column) for column in columns]
     shape = shapes[0] if len(shapes) == 1 and shapes[0] else (sum(math.prod(each) for each in shapes),)
+    layout = Layout(
+        tuple(columns),
+        shape,
+        None,
+        None,
+        shapes=tuple(shapes),
+        others=tuple(_other_columns(source, data)),
+        dtype=data.preprocessing.dtype,
+    )
+    return layout if label is None else _with_label(layout, source, data, label, read=read)
+
+
+def _with_label(
+    layout: Layout, source: RowSource, data: DataConfig, label: LabelConfig, *, read: bool
+) -> Layout:
     vector = label.kind in {"multi_hot", "distribution"}
-    label_shape = _shape(source, label.column) if vector else ()
-    if vector and len(label_shape) != 1:
+    shape = _shape(source, label.column) if vector else ()
+    if vector and len(shape) != 1:
         raise RecordError(
             f"{source.where}: label column {label.column!r} is a {source.schema.field(label.column).type}",
             remedy=f"a label of kind {label.kind} is a list of numbers of one length",
         )
-    classes = _classes(source, data, read=read) if label.kind == "class" else None
-    count = len(classes) if classes else label_shape[0] if vector else kept.num_classes
-    return Layout(
-        tuple(columns),
-        shape,
-        label.column,
-        label.kind,
-        label_shape,
-        classes,
-        count,
-        tuple(shapes),
-        tuple(_other_columns(source, data)),
-        kept.dtype,
+    classes = _classes(source, data, label.column, read=read) if label.kind == "class" else None
+    count = len(classes) if classes else shape[0] if vector else data.preprocessing.num_classes
+    return replace(
+        layout,
+        label=label.column,
+        kind=label.kind,
+        label_shape=shape,
+        classes=classes,
+        num_classes=count,
     )
 
 
-def _require(source: RowSource, column: str, key: str) -> None:
+def _require(source: RowSource, column: str, key: str, otherwise: str = "") -> None:
     if column not in source.schema.names:
         near = nearest(column, source.schema.names)
         hint = f"did you mean {near!r}? " if near else ""
         raise RecordError(
             f"{source.where}: there is no column {column!r}",
-            remedy=f"{hint}set {key} to one of: {', '.join(source.schema.names)}",
+            remedy=f"{hint}set {key} to one of: {', '.join(source.schema.names)}{otherwise}",
         )
 
 
@@ -130,17 +144,17 @@ def _is_kept(kind: Any) -> bool:
 
 
 def _feature_columns(source: RowSource, data: DataConfig) -> list[str]:
-    kept = data.preprocessing
+    kept, label = data.preprocessing, data.label_config and data.label_config.column
     if kept.features is not None:
         for column in kept.features:
             _require(source, column, "data.preprocessing.features")
-            if column == data.label_config.column:
+            if column == label:
                 raise ConfigError(
                     f"column {column!r} is both a feature and the label",
                     remedy="take it out of preprocessing.features",
                 )
         return kept.features
-    others = {data.label_config.column, kept.key, data.split.column, data.split.group, *kept.columns}
+    others = {label, kept.key, data.split.column, data.split.group, *kept.columns}
     found = [
         field.name for field in source.schema if field.name not in others and is_numeric(_inner(field.type))
     ]
@@ -204,15 +218,14 @@ def _shape(source: RowSource, column: str) -> tuple[int, ...]:
 
 
 def _first_value(source: RowSource, column: str) -> Any:
-    return next(
-        (rows.batch.column(column)[0].as_py() for rows in source.batches() if rows.batch.num_rows), None
-    )
+    batches = source.select([column]).batches()
+    return next((rows.batch.column(column)[0].as_py() for rows in batches if rows.batch.num_rows), None)
 
 
-def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, ...] | None:
+def _classes(source: RowSource, data: DataConfig, column: str, *, read: bool) -> tuple[str, ...] | None:
     import pyarrow as pa
 
-    column, mapping = data.label_config.column, data.preprocessing.label_map
+    mapping = data.preprocessing.label_map
     if mapping is not None:
         ids = sorted(set(mapping.values()))
         if not ids or ids != list(range(len(ids))):
@@ -221,10 +234,12 @@ def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, .
             )
         return tuple(next(name for name, number in mapping.items() if number == wanted) for wanted in ids)
     kind = source.schema.field(column).type
-    if is_numeric(kind) or not read:
+    if is_numeric(kind):
+        return _source_names(source, data, column)
+    if not read:
         return None
     names: set[str] = set()
-    for rows in source.batches():
+    for rows in source.select([column]).batches():
         names.update(
             name
             for name in rows.batch.column(column).cast(pa.string()).unique().to_pylist()
@@ -236,3 +251,28 @@ def _classes(source: RowSource, data: DataConfig, *, read: bool) -> tuple[str, .
                 remedy="is it an id?",
             )
     return tuple(sorted(names))
+
+
+def _source_names(source: RowSource, data: DataConfig, column: str) -> tuple[str, ...] | None:
+    """Return what the source calls the ids of the label column, None where it doesn't say."""
+    wanted = data.preprocessing.num_classes
+    found = source.class_names.get(column, ())
+    if not found:
+        return None
+    if len(found) > 1:
+        raise RecordError(
+            f"{source.where}: its files name the classes of {column!r} differently: {_shown(found[0])} and "
+            f"{_shown(found[1])}",
+            remedy="write them with one ClassLabel, or say the ids in preprocessing.label_map",
+        )
+    if wanted is not None and wanted != len(found[0]):
+        raise ConfigError(
+            f"data.preprocessing.num_classes is {wanted}, and the source names {len(found[0])} classes of "
+            f"{column!r}: {_shown(found[0])}",
+            remedy="leave num_classes out",
+        )
+    return found[0]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

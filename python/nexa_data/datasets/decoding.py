@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from nexa_data import _core
 from nexa_data.config_reading import ReadConfig
+from nexa_data.datasets.class_names import class_names
 from nexa_data.datasets.files import find_files, recognise
+from nexa_data.datasets.promised import check_digests
 from nexa_data.datasets.rows import BadRows, RowBatch, RowSource
 from nexa_data.datasets.types import parse_type, with_types
 from nexa_data.errors import RecordError
@@ -20,9 +23,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from nexa_data.datasets.files import SourceFile
+    from nexa_data.datasets.source_file import SourceFile
 
 __all__ = ["count_records", "row_source"]
+
+_log = logging.getLogger(__name__)
 
 _UNTYPED = frozenset({"csv", "jsonl", "tfrecord", "webdataset"})
 """Formats whose columns have the types that they are read as."""
@@ -39,6 +44,8 @@ class _File:
     form: str
     reader: _core.SourceReader
     schema: pa.Schema
+    checked: bool = False
+    """Whether its bytes were compared with the digests that an index promises."""
 
 
 def row_source(
@@ -63,7 +70,8 @@ def row_source(
     import pyarrow as pa
 
     read = read or ReadConfig()
-    files = [_open(file, wanted, read) for file in find_files(uris)]
+    found = [_open(file, wanted, read) for file in find_files(uris)]
+    files = _not_blank(found)
     schema = _common_schema(files)
     typed = with_types(schema, read.types, more=all(each.form in _OPEN for each in files))
     for each in files:
@@ -74,19 +82,56 @@ def row_source(
 
     def batches() -> Iterator[RowBatch]:
         for each in files:
-            yield from _decode(each, typed, threads)
+            yield from _decode(each, each.reader, typed, threads)
 
-    return RowSource(typed, batches, ", ".join(_texts(uris)), _splits(files))
+    def narrowed(columns: Sequence[str]) -> Iterator[RowBatch]:
+        chosen = pa.schema([typed.field(name) for name in columns])
+        for each in files:
+            own = _own(each, typed)
+            reader = _reader(
+                each.file,
+                each.form,
+                read,
+                own if each.form in _UNTYPED else None,
+                columns=[name for name in columns if name in own.names],
+            )
+            yield from _decode(each, reader, chosen, threads)
+
+    names = class_names(each.schema for each in files)
+    return RowSource(typed, batches, ", ".join(_texts(uris)), _splits(found), names, narrowed)
 
 
-def count_records(uris: Sequence[str], wanted: str | None = None) -> int:
+def count_records(uris: Sequence[str], wanted: str | None = None, *, read: ReadConfig | None = None) -> int:
     """Return how many records the files hold, good ones; where the format says so, without decoding them."""
     total = 0
     for file in find_files(uris):
-        opened = _open(file, wanted, ReadConfig())
+        opened = _open(file, wanted, read or ReadConfig())
         rows = opened.reader.rows
         total += sum(len(batch) for _, batch, _ in opened.reader.batches()) if rows is None else rows
     return total
+
+
+def _not_blank(files: Sequence[_File]) -> list[_File]:
+    """Return the files without those that are empty: without a record, text has no columns either.
+
+    Raises:
+        RecordError: All are empty.
+    """
+    kept: list[_File] = []
+    blank: list[_File] = []
+    for each in files:
+        (kept if each.schema.names or _has_records(each) else blank).append(each)
+    if not kept:
+        others = f", nor has any of the {len(blank) - 1} others" if len(blank) > 1 else ""
+        raise RecordError(
+            f"{blank[0].file.path}: it has no records to find columns in{others}", remedy="check source_uri"
+        )
+    if blank:
+        first = blank[0].file.path
+        _log.warning(
+            "%d of %d files are empty and give no records; the first: %s", len(blank), len(files), first
+        )
+    return kept
 
 
 def _splits(files: Sequence[_File]) -> frozenset[str] | None:
@@ -119,12 +164,20 @@ def _open(file: SourceFile, wanted: str | None, read: ReadConfig) -> _File:
     return _File(file, form, reader, pa.schema(reader))
 
 
-def _reader(file: SourceFile, form: str, read: ReadConfig, schema: pa.Schema | None) -> _core.SourceReader:
+def _reader(
+    file: SourceFile,
+    form: str,
+    read: ReadConfig,
+    schema: pa.Schema | None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> _core.SourceReader:
     import pyarrow as pa
 
     return _core.SourceReader(
         file.path,
         form,
+        columns=columns,
         schema=schema,
         # It was found in some records: what others have beyond it may not be lost without a word.
         strict=schema is not None,
@@ -146,10 +199,15 @@ def _own(each: _File, schema: pa.Schema) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
 
 
-def _decode(each: _File, schema: pa.Schema, threads: int | None) -> Iterator[RowBatch]:
+def _decode(
+    each: _File, reader: _core.SourceReader, schema: pa.Schema, threads: int | None
+) -> Iterator[RowBatch]:
     import pyarrow as pa
 
-    for first, native, lost in each.reader.batches(threads=threads):
+    if not each.checked:
+        check_digests(each.file)
+        each.checked = True
+    for first, native, lost in reader.batches(threads=threads):
         bad = tuple(
             BadRows(each.file.origin, record, records, reason, offset=offset, column=column, raw=raw)
             for record, records, offset, column, reason, raw in lost

@@ -13,12 +13,14 @@ from nexa_data import _core
 from nexa_data.config_reading import FormatName
 from nexa_data.config_source import nearest
 from nexa_data.datasets.folders import listed_files
+from nexa_data.datasets.hub import hub_files
+from nexa_data.datasets.source_file import SourceFile
 from nexa_data.errors import ConfigError, RecordError, ShardNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SourceFile", "find_files", "recognise"]
+__all__ = ["find_files", "recognise"]
 
 _ENDINGS = (
     *(".parquet", ".pq", ".arrow", ".arrows", ".feather", ".ipc", ".npy", ".mds", ".tar"),
@@ -27,32 +29,15 @@ _ENDINGS = (
 """Names of files that a folder is read for; `.json` in a folder mostly describes it."""
 _PACKED = (".gz", ".zst", ".zstd")
 _TFRECORD_SHARD = re.compile(r"\.tfrecord-\d+-of-\d+$")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
-
-
-class SourceFile:
-    """One file of a source.
-
-    Args:
-        path: The file.
-        origin: Its name relative to the folder or glob that it was found by; what splits depend on, so that a
-            dataset that is moved stays split as it was.
-        split: Split that all of it belongs to, where it was cut already.
-    """
-
-    __slots__ = ("origin", "path", "split")
-
-    def __init__(self, path: Path, origin: str, split: str | None = None) -> None:
-        self.path = path
-        self.origin = origin
-        self.split = split
 
 
 def find_files(uris: Sequence[str] | Mapping[str, Sequence[str]]) -> list[SourceFile]:
     """Return the files that `uris` name, sorted within each, none twice.
 
     Args:
-        uris: Files, folders and globs; or these for each split.
+        uris: Files, folders, globs and names of the hub (`hf://OWNER/NAME`); or these for each split.
 
     Raises:
         ShardNotFoundError: Nothing matches; the message shows the resolved path.
@@ -73,6 +58,8 @@ def find_files(uris: Sequence[str] | Mapping[str, Sequence[str]]) -> list[Source
 
 def _find(uri: str) -> list[SourceFile]:
     scheme = _SCHEME.match(uri)
+    if scheme and scheme[1].lower() == "hf":
+        return hub_files(uri)
     if scheme and scheme[1].lower() != "file":
         raise ConfigError(
             f"source_uri {uri!r}: the scheme {scheme[1]}:// is not served yet",
@@ -85,7 +72,7 @@ def _find(uri: str) -> list[SourceFile]:
     if path.is_dir():
         listed = listed_files(path)
         if listed is not None:
-            return [SourceFile(file, file.relative_to(path).as_posix(), split) for file, split in listed]
+            return listed
         files = [file for file in path.rglob("*") if _is_named(file.name) and file.is_file()]
         root = path
     else:
@@ -142,9 +129,21 @@ def recognise(path: Path, wanted: str | None = None) -> str:
     if form is None:
         with path.open("rb") as file:
             head = file.read(16)
+        if head.startswith(_ZIP):
+            raise _zip_refused(path)
         what = f"it begins with {head!r}" if head else "it is empty"
         raise RecordError(
             f"{path}: neither content nor name says what it is: {what}",
             remedy=f"set data.format to one of {', '.join(known)}, or convert it",
         )
     return form
+
+
+def _zip_refused(path: Path) -> RecordError:
+    if path.suffix.lower() == ".npz":
+        return RecordError(
+            f"{path}: an .npz is a zip archive of arrays, which is not read as it is",
+            remedy="register a builder that returns dict(numpy.load(path)), each array a column; or save one array by "
+            "itself: numpy.save('x.npy', numpy.load(path)['x'])",
+        )
+    return RecordError(f"{path}: a zip archive is not read as it is", remedy="unpack it, and name its files")

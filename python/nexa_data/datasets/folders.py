@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nexa_data.datasets.promised import check_size
+from nexa_data.datasets.source_file import SourceFile
 from nexa_data.errors import RecordError, ShardNotFoundError
 
-__all__ = ["SPLIT_NAMES", "listed_files"]
+__all__ = ["SPLIT_NAMES", "listed_files", "split_name"]
 
 SPLIT_NAMES = {
     "train": "train",
@@ -22,37 +24,51 @@ SPLIT_NAMES = {
 """What splits are called elsewhere."""
 
 
-def listed_files(folder: Path) -> list[tuple[Path, str | None]] | None:
+def split_name(name: str, where: object, remedy: str) -> str:
+    """Return our name of a split that others call `name`.
+
+    Raises:
+        RecordError: We have none.
+    """
+    split = SPLIT_NAMES.get(name.lower())
+    if split is None:
+        raise RecordError(
+            f"{where}: there is no place for the split {name!r}",
+            remedy=f"known: {', '.join(SPLIT_NAMES)}; or {remedy}",
+        )
+    return split
+
+
+def listed_files(folder: Path) -> list[SourceFile] | None:
     """Return the files of a folder, in their order, each with its split; None if the folder doesn't list them.
 
     Raises:
-        RecordError: The list is damaged, or asks for what isn't served.
+        RecordError: The list is damaged, asks for what isn't served, or says another size of a file.
         ShardNotFoundError: A listed file is missing.
     """
     if (folder / "dataset_dict.json").is_file():
         return _of_dataset_dict(folder)
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
-        return [(file, None) for file in _of_dataset(folder)]
+        return [_file(folder, path) for path in _of_dataset(folder)]
     if (folder / "index.json").is_file():
         return _of_streaming(folder)
     return None
 
 
-def _of_dataset_dict(folder: Path) -> list[tuple[Path, str | None]]:
+def _file(folder: Path, path: Path, **known: Any) -> SourceFile:
+    return SourceFile(path, path.relative_to(folder).as_posix(), **known)
+
+
+def _of_dataset_dict(folder: Path) -> list[SourceFile]:
     listed = _load(folder / "dataset_dict.json").get("splits")
     if not isinstance(listed, list) or not listed:
         raise RecordError(
             f"{folder / 'dataset_dict.json'}: it lists no splits", remedy="save the dataset anew"
         )
-    files: list[tuple[Path, str | None]] = []
-    for name in listed:
-        split = SPLIT_NAMES.get(str(name).lower())
-        if split is None:
-            raise RecordError(
-                f"{folder}: there is no place for the split {name!r}",
-                remedy=f"known: {', '.join(SPLIT_NAMES)}; or name {folder / str(name)} in source_uri",
-            )
-        files += [(file, split) for file in _of_dataset(_inside(folder, str(name)))]
+    files: list[SourceFile] = []
+    for name in map(str, listed):
+        split = split_name(name, folder, f"name {folder / name} in source_uri")
+        files += [_file(folder, path, split=split) for path in _of_dataset(_inside(folder, name))]
     return files
 
 
@@ -69,28 +85,31 @@ def _of_dataset(folder: Path) -> list[Path]:
     return [_existing(_inside(folder, str(name))) for name in names]
 
 
-def _of_streaming(folder: Path) -> list[tuple[Path, str | None]] | None:
-    index = _load(folder / "index.json")
-    shards = index.get("shards")
+def _of_streaming(folder: Path) -> list[SourceFile] | None:
+    index = folder / "index.json"
+    shards = _load(index).get("shards")
     if not isinstance(shards, list):
         return None
-    files: list[tuple[Path, str | None]] = []
+    files: list[SourceFile] = []
     for shard in shards:
         form = shard.get("format") if isinstance(shard, dict) else None
         if form not in {"mds", "jsonl", "json", "csv", "tsv", "xsv"}:
             raise RecordError(
-                f"{folder / 'index.json'}: a shard of the format {form!r}",
+                f"{index}: a shard of the format {form!r}",
                 remedy="known: mds, jsonl, csv, tsv",
             )
-        raw, packed = shard.get("raw_data") or {}, shard.get("zip_data") or {}
-        names = [str(each["basename"]) for each in (raw, packed) if each.get("basename")]
-        there = [path for path in (_inside(folder, name) for name in names) if path.is_file()]
-        if not there:
+        listed = [each for each in (shard.get("raw_data"), shard.get("zip_data")) if each]
+        paths = {_inside(folder, str(each["basename"])): each for each in listed if each.get("basename")}
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            named = " and ".join(path.name for path in paths)
             raise ShardNotFoundError(
-                f"{folder / 'index.json'} names {' and '.join(names) or 'no file'}, which isn't there",
+                f"{index} names {named or 'no file'}, which isn't there",
                 remedy="download the dataset's folder whole",
             )
-        files.append((there[0], None))
+        check_size(path, index, paths[path].get("bytes"))
+        digests = paths[path].get("hashes") or {}
+        files.append(_file(folder, path, digests={name: str(digest) for name, digest in digests.items()}))
     return files
 
 

@@ -34,13 +34,13 @@ class Mapped:
     Args:
         rows: The rows that could be used.
         features: Shape (n, *layout.shape).
-        labels: Shape (n, *layout.label_shape): int64 class ids or float32.
+        labels: Shape (n, *layout.label_shape): int64 class ids or float32; None without a label.
         bad: The rows that could not, ascending.
     """
 
     rows: RowBatch
     features: npt.NDArray[Any]
-    labels: npt.NDArray[Any]
+    labels: npt.NDArray[Any] | None
     bad: tuple[BadRows, ...] = ()
 
 
@@ -92,11 +92,9 @@ def map_rows(rows: RowBatch, layout: Layout, data: DataConfig) -> Mapped:
     for column, shape in zip(layout.columns, layout.shapes, strict=True):
         _sound_lists(sieve, column, shape)
         _sound_numbers(sieve, column, shape, layout.dtype)
-    if layout.kind != "class":
-        _sound_lists(sieve, layout.label, layout.label_shape)
-    for column in (layout.label, *layout.others):
-        _sound_values(sieve, column, layout)
-    labels = _labels(sieve, layout, data)
+    for column in layout.others:
+        _sound_values(sieve, column, f"column {column!r}")
+    labels = None if layout.label is None else _labels(sieve, layout.label, layout, data)
     features = _features(sieve, layout)
     return Mapped(sieve.rows, features, labels, tuple(sorted(sieve.bad, key=lambda each: each.row)))
 
@@ -164,11 +162,10 @@ def _of_rows(wrong: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
     return whole
 
 
-def _sound_values(sieve: _Sieve, column: str, layout: Layout) -> None:
+def _sound_values(sieve: _Sieve, column: str, name: str) -> None:
     """Take out rows without a value where there must be one."""
     array = sieve.column(column)
     if array.null_count:
-        name = f"label {column!r}" if column == layout.label else f"column {column!r}"
         sieve.drop(_mask(array.is_null()), lambda _: f"{name} is null", "fill or drop such rows")
 
 
@@ -210,17 +207,21 @@ def _sound_numbers(sieve: _Sieve, column: str, shape: tuple[int, ...], dtype: st
     )
 
 
-def _labels(sieve: _Sieve, layout: Layout, data: DataConfig) -> npt.NDArray[Any]:
+def _labels(sieve: _Sieve, label: str, layout: Layout, data: DataConfig) -> npt.NDArray[Any]:
     if layout.kind != "class":
-        return _float_labels(sieve, layout)
-    if layout.classes is not None:
-        return _named_classes(sieve, layout, data)
-    if not is_numeric(sieve.column(layout.label).type):
+        _sound_lists(sieve, label, layout.label_shape)
+    _sound_values(sieve, label, f"label {label!r}")
+    if layout.kind != "class":
+        return _float_labels(sieve, label, layout)
+    numeric = is_numeric(sieve.column(label).type)
+    if layout.classes is not None and not (numeric and data.preprocessing.label_map is None):
+        return _named_classes(sieve, label, layout, data)
+    if not numeric:
         raise RecordError(
-            f"{sieve.rows.origin}: label {layout.label!r} is a {sieve.column(layout.label).type}",
+            f"{sieve.rows.origin}: label {label!r} is a {sieve.column(label).type}",
             remedy="its classes weren't read",
         )
-    values = sieve.column(layout.label).to_numpy(zero_copy_only=False)
+    values = sieve.column(label).to_numpy(zero_copy_only=False)
     # NaN and what is beyond int64 come out different, and are refused here.
     with np.errstate(invalid="ignore"):
         labels: npt.NDArray[np.int64] = values.astype(np.int64)
@@ -228,7 +229,7 @@ def _labels(sieve: _Sieve, layout: Layout, data: DataConfig) -> npt.NDArray[Any]
         broken = labels != values
         sieve.drop(
             broken,
-            lambda row: f"label {layout.label!r} is {values[row]}, not a class id",
+            lambda row: f"label {label!r} is {values[row]}, not a class id",
             "set `label: {column: …, kind: float}` for a number to be predicted, or a label_map",
         )
         labels = labels[~broken]
@@ -243,8 +244,8 @@ def _labels(sieve: _Sieve, layout: Layout, data: DataConfig) -> npt.NDArray[Any]
     return labels[~wrong]
 
 
-def _float_labels(sieve: _Sieve, layout: Layout) -> npt.NDArray[np.float32]:
-    labels = _numbers(sieve, layout.label, layout.label_shape, "float32")
+def _float_labels(sieve: _Sieve, label: str, layout: Layout) -> npt.NDArray[np.float32]:
+    labels = _numbers(sieve, label, layout.label_shape, "float32")
     wrong = ~np.isfinite(labels).reshape(len(labels), -1).all(axis=1)
     if layout.kind == "distribution":
         total = labels.sum(axis=1, dtype=np.float64)
@@ -253,18 +254,18 @@ def _float_labels(sieve: _Sieve, layout: Layout) -> npt.NDArray[np.float32]:
         wrong |= ~np.isin(labels, (0.0, 1.0)).all(axis=1)
     sieve.drop(
         wrong,
-        lambda row: f"label {layout.label!r} is {labels[row].tolist()}, which is no {layout.kind}",
+        lambda row: f"label {label!r} is {labels[row].tolist()}, which is no {layout.kind}",
         "a float is finite, a multi_hot of 0 and 1, a distribution ≥ 0 with sum 1",
     )
     sound: npt.NDArray[np.float32] = labels[~wrong]
     return sound
 
 
-def _named_classes(sieve: _Sieve, layout: Layout, data: DataConfig) -> npt.NDArray[np.int64]:
+def _named_classes(sieve: _Sieve, label: str, layout: Layout, data: DataConfig) -> npt.NDArray[np.int64]:
     import pyarrow as pa
 
     mapping = data.preprocessing.label_map or {name: at for at, name in enumerate(layout.classes or ())}
-    column = sieve.column(layout.label)
+    column = sieve.column(label)
     encoded = column.cast(pa.string()).dictionary_encode()
     ids = np.array([mapping.get(name, -1) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
     labels: npt.NDArray[np.int64] = ids[encoded.indices.to_numpy()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nexa_data.datasets.class_names import class_names
 from nexa_data.datasets.spool import record_batches, spooled_batches
 from nexa_data.errors import RecordError
 
@@ -105,12 +106,34 @@ class RowSource:
         batches: Starts the stream anew.
         where: What it is, for messages.
         splits: The splits that the rows were cut into already; None if they weren't.
+        class_names: What the ids of a column stand for, where the source says so; several lists, if its files differ.
+        narrowed: Starts a stream of some of the columns, where others can be spared; see `select`.
     """
 
     schema: pa.Schema
     batches: Callable[[], Iterator[RowBatch]]
     where: str
     splits: frozenset[str] | None = None
+    class_names: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
+    narrowed: Callable[[Sequence[str]], Iterator[RowBatch]] | None = None
+
+    def select(self, columns: Iterable[str]) -> RowSource:
+        """Return a source of some columns, in the order of the schema; files are decoded for these alone."""
+        import pyarrow as pa
+
+        wanted = set(columns)
+        chosen = [each for each in self.schema if each.name in wanted]
+        if len(chosen) == len(self.schema):
+            return self
+        names = [each.name for each in chosen]
+        batches, narrowed = self.batches, self.narrowed
+
+        def parts() -> Iterator[RowBatch]:
+            if narrowed is not None:
+                return narrowed(names)
+            return (replace(rows, batch=rows.batch.select(names)) for rows in batches())
+
+        return replace(self, schema=pa.schema(chosen), batches=parts)
 
 
 def as_row_source(rows: Any, name: str) -> RowSource:
@@ -166,7 +189,7 @@ def _of_batches(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch
             yield RowBatch(name, first, batch)
             first += batch.num_rows
 
-    return RowSource(schema, numbered, f"dataset {name!r}")
+    return RowSource(schema, numbered, f"dataset {name!r}", class_names=class_names([schema]))
 
 
 def _table(columns: Mapping[str, Any], name: str) -> pa.Table:

@@ -43,12 +43,12 @@ class Cut:
     _seen: dict[int, int] = field(default_factory=dict)
     """Records so far, by class; only for a stratified cut."""
 
-    def assign(self, rows: RowBatch, labels: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    def assign(self, rows: RowBatch, labels: npt.NDArray[Any] | None) -> npt.NDArray[np.intp]:
         """Return for each row the index of its split in `SPLITS`.
 
         Args:
             rows: The rows, in the source's order.
-            labels: Their labels, shape (n, …).
+            labels: Their labels, shape (n, …); None without any.
 
         Raises:
             RecordError: The column that names splits or keys is missing, null, or names no split.
@@ -58,7 +58,7 @@ class Cut:
             return np.full(rows.batch.num_rows, SPLITS.index(rows.split), np.intp)
         if split.column is not None:
             return _named_splits(rows, split.column)
-        if split.stratify:
+        if split.stratify and labels is not None:
             return self._stratified(labels)
         key = split.group or self.data.preprocessing.key
         return assign_splits(rows, split.shares(), seed=self.seed, key=key)

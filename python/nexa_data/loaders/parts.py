@@ -54,7 +54,7 @@ def loader_parts(
         ConfigError: Its options contradict each other, or the data.
     """
     data, train = config.data, split == "train"
-    columns = data.batch.columns or ("features", "label")
+    columns = data.batch.columns or (("features",) if data.label_config is None else ("features", "label"))
     masked = data.batch.tail == "pad"
     if masked and MASK in columns:
         raise ConfigError(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 from nexa_data.config_reading import ReadConfig
 from nexa_data.datasets.decoding import count_records, row_source
 from nexa_data.errors import ConfigError, RecordError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from nexa_data.pipeline import DataPipeline
 
 
 def lines(path: Path, *rows: dict[str, Any] | str) -> str:
@@ -34,6 +35,91 @@ def read(uris: list[str], **options: Any) -> tuple[pa.Schema, list[dict[str, Any
         rows += part.batch.to_pylist()
         bad += [(each.row, each.reason) for each in part.bad]
     return source.schema, rows, bad
+
+
+GOLDEN = Path(__file__).parents[3] / "data" / "sources"
+
+
+@pytest.mark.parametrize(
+    "name", ["a.tar", "a.tfrecord", "a.parquet", "a.jsonl", "a.csv", "a.arrow", "a.arrows"]
+)
+def test_a_source_of_some_columns_has_the_same_rows(tmp_path: Path, name: str) -> None:
+    path = GOLDEN / name
+    if not path.exists():
+        path = tmp_path / name
+        table = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"], "c": [[1.0], [2.0], [3.5]]})
+        table = table.drop_columns("c") if name == "a.csv" else table
+        write_table(table, path)
+    source = row_source([str(path)])
+    whole = pa.Table.from_batches([part.batch for part in source.batches()], source.schema)
+    for names in ([whole.column_names[0]], [whole.column_names[-1]], whole.column_names[:2]):
+        some = source.select(names)
+        assert some.schema.names == [each for each in source.schema.names if each in names]
+        parts = list(some.batches())
+        assert pa.Table.from_batches([part.batch for part in parts], some.schema) == whole.select(
+            some.schema.names
+        )
+        assert not any(part.bad for part in parts)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    elif path.suffix == ".csv":
+        pa_csv.write_csv(table, path)
+    elif path.suffix == ".jsonl":
+        lines(path, *table.to_pylist())
+    else:
+        new = pa.ipc.new_file if path.suffix == ".arrow" else pa.ipc.new_stream
+        with new(str(path), table.schema) as writer:
+            writer.write_table(table)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_what_is_wrong_in_a_column_that_nothing_asks_for_is_no_flaw(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "csv":
+        path.write_text("x,label,note\n" + "1.5,0,7\n" * 3 + "2.5,1,word\n")
+    else:
+        lines(path, *[{"x": 1.5, "label": 0, "note": 7}] * 3, {"x": 2.5, "label": 1, "note": "word"})
+    config = {
+        "dataset_name": "a",
+        "source_uri": str(path),
+        "read": {"infer": 2},
+        "split": {"train": 1, "validation": 0, "test": 0},
+    }
+    asked = DataPipeline({"data": config | {"preprocessing": {"features": ["x"]}}})
+    assert [part.features.tolist() for part in asked] == [[[1.5], [1.5], [1.5], [2.5]]]
+    kept = DataPipeline({"data": config | {"preprocessing": {"features": ["x"], "columns": ["note"]}}})
+    with pytest.raises(RecordError, match="row 3"):
+        list(kept)
+
+
+def test_columns_that_only_filters_and_splits_ask_for_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = {
+        "x": [1.0, 2.0, 3.0],
+        "label": [0, 1, 0],
+        "part": ["train", "test", "train"],
+        "score": [1, 1, 0],
+        "more": [1, 2, 3],
+    }
+    pq.write_table(pa.table(rows), path)
+    pipeline = DataPipeline(
+        {
+            "data": {
+                "dataset_name": "a",
+                "source_uri": str(path),
+                "split": {"column": "part"},
+                "filters": [{"where": {"column": "score", "op": ">", "value": 0}}],
+                "preprocessing": {"features": ["x"]},
+            }
+        }
+    )
+    assert [(part.split, part.features.tolist()) for part in pipeline] == [
+        ("train", [[1.0]]),
+        ("test", [[2.0]]),
+    ]
 
 
 def test_a_type_that_is_said_makes_what_does_not_fit_a_bad_record(tmp_path: Path) -> None:
@@ -82,6 +168,19 @@ def test_csv_is_read_as_the_config_says(tmp_path: Path) -> None:
         {"column0": 1, "column1": None, "column2": "007"},
         {"column0": 2, "column1": 5, "column2": "x"},
     ]
+
+
+def test_types_of_some_columns_of_csv_are_said_and_the_others_found(tmp_path: Path) -> None:
+    head = "zip,x,n,late\n" + "01234,1,7,\n" * 30
+    (tmp_path / "a.csv").write_text(head + "1234,1.5,x,word\n")
+    types = {"zip": "string", "n": "int8", "late": "string"}
+    schema, rows, bad = read([str(tmp_path / "a.csv")], types=types, infer=20)
+    assert schema == pa.schema({"zip": pa.string(), "x": pa.int64(), "n": pa.int8(), "late": pa.string()})
+    assert (rows[0], len(rows)) == ({"zip": "01234", "x": 1, "n": 7, "late": None}, 30)
+    # What the sample didn't have is a bad record where the type was found, and fits where it was said.
+    assert [row for row, _ in bad] == [30]
+    _, rows, bad = read([str(tmp_path / "a.csv")], types={**types, "x": "float64", "n": "string"}, infer=20)
+    assert (rows[30], bad) == ({"zip": "1234", "x": 1.5, "n": "x", "late": "word"}, [])
 
 
 def test_a_type_of_a_column_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:

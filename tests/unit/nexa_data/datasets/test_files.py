@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from nexa_data.datasets.decoding import row_source
+from nexa_data.datasets.decoding import count_records, row_source
 from nexa_data.datasets.files import find_files, recognise
 from nexa_data.errors import ConfigError, RecordError, ShardNotFoundError
+from nexa_data.prepare import prepare_from_config
 from pyarrow import csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+SOURCES = Path(__file__).parents[3] / "data" / "sources"
 
 
 def to_parquet(table: pa.Table, path: Path) -> None:
@@ -105,9 +109,7 @@ def test_origins_do_not_depend_on_where_the_folder_lies(tmp_path: Path, table: p
     assert origins == [["x.csv"], ["x.csv"]]
 
 
-@pytest.mark.parametrize(
-    "uri", ["s3://bucket/x.parquet", "gs://b/x.csv", "https://example.org/x.csv", "hf://d/x"]
-)
+@pytest.mark.parametrize("uri", ["s3://bucket/x.parquet", "gs://b/x.csv", "https://example.org/x.csv"])
 def test_a_scheme_that_is_not_served_is_named(uri: str) -> None:
     with pytest.raises(ConfigError, match=f"{uri.partition(':')[0]}:// is not served"):
         find_files([uri])
@@ -194,6 +196,55 @@ def test_a_file_without_rows_among_others_changes_nothing(tmp_path: Path, table:
     for name in ("a.csv", "c.csv"):
         (tmp_path / name).write_text("a,b,kind\n")
     assert rows_of(str(tmp_path)) == whole
+
+
+EMPTY = {"zero": b"", "line": b"\n", "blanks": b"  \r\n\n", "mark": b"\xef\xbb\xbf"}
+
+
+@pytest.mark.parametrize("content", EMPTY.values(), ids=list(EMPTY))
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "csv.gz", "jsonl.zst"])
+def test_empty_files_among_others_give_no_records_and_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ending: str, content: bytes
+) -> None:
+    def write(name: str, text: bytes) -> None:
+        codec = {"gz": "gzip", "zst": "zstd"}.get(ending.rpartition(".")[2])
+        with pa.output_stream(tmp_path / f"{name}.{ending}", compression=codec) as file:
+            file.write(text)
+
+    write("b", b"x,y\n1,2\n" if "csv" in ending else b'{"x": 1, "y": 2}\n')
+    for name in ("a", "c"):
+        write(name, content)
+    assert rows_of(str(tmp_path)) == [{"x": 1, "y": 2}]
+    assert count_records([str(tmp_path)]) == 1
+    assert "2 of 3 files are empty" in caplog.text
+    (tmp_path / f"b.{ending}").unlink()
+    with pytest.raises(RecordError, match=r"a\.\S+: it has no records .*, nor has any of the 1 others"):
+        row_source([str(tmp_path)])
+
+
+def test_an_empty_file_of_records_among_others_gives_none(tmp_path: Path) -> None:
+    for name in ("a.tfrecord", "a.tar"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"1-{name}").write_bytes((SOURCES / name).read_bytes())
+        whole = rows_of(str(tmp_path / name))
+        (tmp_path / name / f"0-{name}").write_bytes(b"\0" * 10240 if name == "a.tar" else b"")
+        assert rows_of(str(tmp_path / name)) == whole
+
+
+def test_an_empty_file_of_a_split_leaves_the_split_without_records(tmp_path: Path, make_config: Any) -> None:
+    (tmp_path / "train.csv").write_text("x,label\n1,0\n2,1\n")
+    (tmp_path / "test.csv").touch()
+    uris = {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")}
+    with pytest.raises(RecordError, match="of 2 records none fell into test"):
+        prepare_from_config(make_config(dataset_name="x", source_uri=uris))
+
+
+@pytest.mark.parametrize(("name", "what"), [("x.npz", r"dict\(numpy\.load"), ("x.dat", "unpack it")])
+def test_a_zip_archive_is_refused_with_what_to_do(tmp_path: Path, name: str, what: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        np.savez(file, x=np.arange(3))
+    with pytest.raises(RecordError, match=rf"{name}: .*zip archive.*{what}"):
+        row_source([str(tmp_path / name)])
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
