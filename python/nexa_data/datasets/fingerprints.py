@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from nexa_data.artifacts import digest_text, write_atomic
+from nexa_data.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,24 +34,23 @@ def fingerprint_files(files: Sequence[SourceFile], cache: Path) -> str:
     with contextlib.suppress(OSError, ValueError):
         loaded = json.loads(cache.read_bytes())
         known = loaded if isinstance(loaded, dict) else {}
-    parts: list[str] = []
-    fresh: dict[str, str] = {}
-    with ThreadPoolExecutor(_core.default_threads(), "nexa-digest") as threads:
-        # A file's content is looked at after its facts: what changes between the two is read again next time.
-        keys = [_facts(file.path) for file in files]
-        digests = threads.map(
-            lambda file, key: known.get(key) or _core.digest_file(file.path, "sha256")[1], files, keys
-        )
-        for file, key, digest in zip(files, keys, digests, strict=True):
-            if key not in known:
-                fresh[key] = digest
-            parts += [file.origin, digest]
+
+    def digest(entry: tuple[SourceFile, str], control: _core.Control) -> str:
+        file, facts = entry
+        return known.get(facts) or _core.digest_file(file.path, "sha256", control=control)[1]
+
+    # A file's content is looked at after its facts: what changes between the two is read again next time.
+    facts = [_facts(file.path) for file in files]
+    digests = side_by_side(digest, zip(files, facts, strict=True))
+    fresh = {key: found for key, found in zip(facts, digests, strict=True) if key not in known}
     # A store that can't be written costs reading again, no more; who wants to write there will say so.
     if fresh:
         with contextlib.suppress(OSError):
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cache, json.dumps(known | fresh, indent=0, sort_keys=True).encode())
-    return digest_text(*parts)
+    return digest_text(
+        *(part for file, found in zip(files, digests, strict=True) for part in (file.origin, found))
+    )
 
 
 def _facts(path: Path) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+from nexa_data.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,9 +21,7 @@ def are(claims: Iterable[tuple[str, str]]) -> list[bool]:
     """
     from nexa_data import _core
 
-    control = _core.Control()
-
-    def check(claim: tuple[str, str]) -> bool:
+    def check(claim: tuple[str, str], control: _core.Control) -> bool:
         path, digest = claim
         try:
             if _core.digest_file(path, digest.partition(":")[0], control=control)[1] != digest:
@@ -36,10 +35,4 @@ def are(claims: Iterable[tuple[str, str]]) -> list[bool]:
             return False
         return True
 
-    with ThreadPoolExecutor(_core.default_threads(), "nexa-digest") as threads:
-        try:
-            return list(threads.map(check, claims))
-        except BaseException:
-            control.cancel()
-            threads.shutdown(cancel_futures=True)
-            raise
+    return side_by_side(check, claims)
