@@ -1,0 +1,126 @@
+//! Reads a journal's records once, in order; passes over what is damaged, and says where the sound part ends.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use memchr::memmem;
+
+use crate::frame::{Found, MARKER, Meta, decode};
+use crate::index::Place;
+
+/// How much is read at once.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Damaged files are searched for sound records up to so many times their size: hostile ones would take for ever.
+const PATIENCE: u64 = 4;
+
+/// How a file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    /// Where the last sound record ends.
+    pub end: u64,
+    /// Bytes before it that belong to no sound record.
+    pub damaged: u64,
+    /// The search for sound records was given up: where they end isn't known.
+    pub given_up: bool,
+}
+
+/// Hand every sound record from `start` on to `each`, with its body and its place.
+pub(crate) fn scan(
+    file: &File,
+    start: u64,
+    mut each: impl FnMut(&Meta, &[u8], Place),
+) -> io::Result<Scanned> {
+    let size = file.metadata()?.len();
+    let mut window = Window { file, size, start, bytes: Vec::new(), read: 0 };
+    let mut scanned = Scanned { end: start, damaged: 0, given_up: false };
+    let mut at = start;
+    let mut searched = 0;
+    while at < size {
+        let before = window.read;
+        match window.record_at(at)? {
+            Some((meta, body, bytes)) => {
+                let place = Place { offset: at, bytes: u32::try_from(bytes).expect("records are bounded") };
+                each(&meta, body, place);
+                scanned.damaged += at - scanned.end;
+                at += bytes as u64;
+                scanned.end = at;
+            }
+            None => match window.next_marker(at + 1)? {
+                Some(next) => at = next,
+                None => break,
+            },
+        }
+        searched += if at == scanned.end { 0 } else { window.read - before };
+        if searched > size.saturating_mul(PATIENCE) {
+            scanned.given_up = true;
+            break;
+        }
+    }
+    Ok(scanned)
+}
+
+/// The part of the file that is in memory.
+struct Window<'a> {
+    file: &'a File,
+    size: u64,
+    start: u64,
+    bytes: Vec<u8>,
+    read: u64,
+}
+
+impl Window<'_> {
+    /// Return the sound record at `at`: its fields, its body, its size.
+    fn record_at(&mut self, at: u64) -> io::Result<Option<(Meta, &[u8], usize)>> {
+        let mut wanted = WINDOW_BYTES;
+        loop {
+            let held = self.from(at);
+            let rest = self.size - at;
+            match decode(held) {
+                Found::Part(bytes) if (held.len() as u64) < rest && bytes as u64 <= rest => {
+                    wanted = wanted.max(bytes);
+                    self.load(at, wanted)?;
+                }
+                Found::Record(..) => break,
+                // Fewer bytes than a head may be all that is held.
+                Found::Nothing if held.len() < MARKER.len() && (held.len() as u64) < rest => {
+                    self.load(at, wanted)?;
+                }
+                Found::Part(_) | Found::Nothing => return Ok(None),
+            }
+        }
+        match decode(self.from(at)) {
+            Found::Record(meta, body, bytes) => Ok(Some((meta, body, bytes))),
+            Found::Part(_) | Found::Nothing => Ok(None),
+        }
+    }
+
+    /// Return where the next marker stands, from `at` on.
+    fn next_marker(&mut self, mut at: u64) -> io::Result<Option<u64>> {
+        while at + MARKER.len() as u64 <= self.size {
+            if self.from(at).len() < MARKER.len() {
+                self.load(at, WINDOW_BYTES)?;
+            }
+            let held = self.from(at);
+            if let Some(place) = memmem::find(held, &MARKER) {
+                return Ok(Some(at + place as u64));
+            }
+            at += (held.len() + 1).saturating_sub(MARKER.len()).max(1) as u64;
+        }
+        Ok(None)
+    }
+
+    fn from(&self, at: u64) -> &[u8] {
+        let skipped = usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        if at < self.start { &[] } else { self.bytes.get(skipped..).unwrap_or(&[]) }
+    }
+
+    fn load(&mut self, at: u64, wanted: usize) -> io::Result<()> {
+        let bytes = usize::try_from(self.size - at).unwrap_or(usize::MAX).min(wanted);
+        self.bytes.resize(bytes, 0);
+        self.start = at;
+        self.file.read_exact_at(&mut self.bytes, at)?;
+        self.read += bytes as u64;
+        Ok(())
+    }
+}
