@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from nexa_data.datasets.columns import Layout
     from nexa_data.datasets.mapping import Mapped
     from nexa_data.datasets.normalize import Normalization
+    from nexa_data.datasets.rows import RowBatch
     from nexa_data.filters.rules import ColumnRule
 
-__all__ = ["DataPipeline", "SplitRows"]
+__all__ = ["LEFT_OUT", "CutRows", "DataPipeline", "SplitRows"]
+
+LEFT_OUT = 255
+"""In place of a row's split: it belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,40 @@ class SplitRows:
     origin: str
     rows: npt.NDArray[np.int64]
     others: pa.RecordBatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CutRows:
+    """Some records, and the split of each.
+
+    Args:
+        rows: What they are in the source.
+        splits: Index in `SPLITS` of each record's split, or `LEFT_OUT`; shape (n,), uint8.
+        features: Shape (n, …), of `preprocessing.dtype`.
+        labels: Shape (n,) int64 for classes, else float32; None without a label.
+        others: Columns that are kept as they are, n rows; None without any.
+    """
+
+    rows: RowBatch
+    splits: npt.NDArray[np.uint8]
+    features: npt.NDArray[Any]
+    labels: npt.NDArray[Any] | None
+    others: pa.RecordBatch | None = None
+
+    def numbers(self, index: int) -> npt.NDArray[np.int64]:
+        """Return the numbers in the source of the records of split `SPLITS[index]`."""
+        numbers: npt.NDArray[np.int64] = self.rows.row_numbers[self.splits == index]
+        return numbers
+
+    def parts(self) -> Iterator[SplitRows]:
+        """Yield the records of each split that has some."""
+        for index, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(self.splits == index)
+            if len(chosen):
+                labels = None if self.labels is None else self.labels[chosen]
+                others = None if self.others is None else self.others.take(chosen)
+                numbers = self.numbers(index)
+                yield SplitRows(split, self.features[chosen], labels, self.rows.origin, numbers, others)
 
 
 class DataPipeline:
@@ -146,20 +184,21 @@ class DataPipeline:
             RecordError: A record can't be read or has an impossible label; it names file and row.
         """
         with BadRecords(self.config.data.on_error) as bad:
-            yield from self.walk(bad)
+            for cut in self.walk(bad):
+                yield from cut.parts()
 
-    def walk(self, bad: BadRecords) -> Iterator[SplitRows]:
-        """Yield as iteration does, and hand over the records that can't be used.
+    def walk(self, bad: BadRecords) -> Iterator[CutRows]:
+        """Yield what iteration yields before it is parted, and hand over the records that can't be used.
 
         Args:
             bad: Takes them; it decides whether one ends the walk.
         """
         normalization = self.normalization
-        for part in self._walk(bad):
+        for cut in self._walk(bad):
             if normalization is None:
-                yield part
+                yield cut
             else:
-                yield replace(part, features=normalization.apply(part.features))
+                yield replace(cut, features=normalization.apply(cut.features))
 
     @cached_property
     def normalization(self) -> Normalization | None:
@@ -170,12 +209,13 @@ class DataPipeline:
         if not isinstance(wanted, str):
             return fixed_normalization(wanted, math.prod(self.layout.shape))
         train = SplitStatistics()
-        for part in self._walk(BadRecords(self.config.data.on_error)):
-            if part.split == "train":
-                train.add(part.features, part.labels)
+        for cut in self._walk(BadRecords(self.config.data.on_error)):
+            for part in cut.parts():
+                if part.split == "train":
+                    train.add(part.features, part.labels)
         return fitted_normalization(wanted, train)
 
-    def _walk(self, bad: BadRecords) -> Iterator[SplitRows]:
+    def _walk(self, bad: BadRecords) -> Iterator[CutRows]:
         cut = Cut(self.config.data, self.config.seed)
         for rows in self._needed.batches():
             bad.take(rows.bad)
@@ -185,7 +225,7 @@ class DataPipeline:
             if rows.batch.num_rows:
                 mapped = map_rows(rows, self.layout, self.config.data)
                 bad.take(mapped.bad)
-                yield from self._cut(mapped, cut)
+                yield self._cut(mapped, cut)
 
     @cached_property
     def _needed(self) -> RowSource:
@@ -216,22 +256,15 @@ class DataPipeline:
     def _column_rules(self) -> list[ColumnRule]:
         return [rule for rule in self.filters if not isinstance(rule, LabelRule)]
 
-    def _cut(self, mapped: Mapped, cut: Cut) -> Iterator[SplitRows]:
+    def _cut(self, mapped: Mapped, cut: Cut) -> CutRows:
         rows, features, labels = mapped.rows, mapped.features, mapped.labels
-        splits = cut.assign(rows, labels)
-        kept = (
-            None
-            if labels is None
-            else select_rows(rows.batch, labels, self._label_rules, self.layout.classes)
-        )
+        splits = cut.assign(rows, labels).astype(np.uint8)
+        if labels is not None and self._label_rules:
+            left_out = np.ones(len(splits), np.bool_)
+            left_out[select_rows(rows.batch, labels, self._label_rules, self.layout.classes)] = False
+            splits[left_out] = LEFT_OUT
         others = rows.batch.select(list(self.layout.others)) if self.layout.others else None
-        for index, split in enumerate(SPLITS):
-            chosen = np.flatnonzero(splits == index) if kept is None else kept[splits[kept] == index]
-            if len(chosen):
-                numbers = rows.row_numbers[chosen]
-                beside = None if others is None else others.take(chosen)
-                named = None if labels is None else labels[chosen]
-                yield SplitRows(split, features[chosen], named, rows.origin, numbers, beside)
+        return CutRows(rows, splits, features, labels, others)
 
     def batches(self, split: str, *, epoch: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Yield (features, labels) batches of a split straight from the source, without writing an artifact.

@@ -21,9 +21,10 @@ from nexa_data.datasets.bad_records import BadRecords
 from nexa_data.datasets.columns import plan_layout
 from nexa_data.errors import ConfigError, RecordError, ValidationRefusedError
 from nexa_data.findings import Severity, findings_report, refuses
+from nexa_data.opened import opened_dataset
 from nexa_data.quality.checks import run_checks
 from nexa_data.shard_journal import ShardJournal
-from nexa_data.shard_output import SplitOutput, WriteQueue
+from nexa_data.shard_output import ShardOutput, WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,13 @@ def _destination(pipeline: DataPipeline, key: str) -> Path:
 
 
 def find_dataset(pipeline: DataPipeline) -> ArtifactMeta | None:
-    """Return the published dataset of exactly this config and source, or None if it isn't there or lost shards."""
+    """Return the published dataset of exactly this config and source, or None if it isn't there or lost shards.
+
+    Where the source is a dataset's catalog it is that dataset.
+    """
+    opened = opened_dataset(pipeline.config)
+    if opened is not None:
+        return opened
     key = dataset_key(pipeline, DATASET_KIND)
     folder = _destination(pipeline, key)
     if not is_complete(folder):
@@ -115,7 +122,7 @@ def publish_metadata(pipeline: DataPipeline) -> ArtifactMeta:
 
 
 def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] | None = None) -> ArtifactMeta:
-    """Publish the dataset of a pipeline, or return the artifact that already holds it.
+    """Publish the dataset of a pipeline, or return the artifact that already holds it; a catalog's is its own.
 
     Args:
         pipeline: The road from the source.
@@ -125,6 +132,9 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
         RecordError: A record is wrong, the source is empty, or a split of non-zero share is.
         ValidationRefusedError: A rule of `checks:` refused the data; nothing was published.
     """
+    opened = opened_dataset(pipeline.config)
+    if opened is not None:
+        return opened
     with _writer(pipeline, DATASET_KIND) as writer:
         meta = writer.existing()
         if meta is not None and not is_whole(meta.path):
@@ -154,24 +164,19 @@ def _build(
         BadRecords(pipeline.config.data.on_error, quarantine) as bad,
         WriteQueue() as writes,
     ):
-        outputs = {
-            split: SplitOutput(writer.path, split, pipeline.config.data.shards, writes, journal)
-            for split in pipeline.splits
-        }
+        output = ShardOutput(writer.path, pipeline.config.data.shards, writes, journal)
         done = 0
-        for part in pipeline.walk(bad):
-            outputs[part.split].add(part)
-            done += len(part.features)
+        for cut in pipeline.walk(bad):
+            done += output.add(cut)
             if progress is not None:
                 progress(done)
         lost = bad.finish(done)
-        statistics = {split: output.statistics for split, output in outputs.items()}
+        statistics = {split: output.statistics[split] for split in pipeline.splits}
         _require_records(pipeline, statistics, done)
         statistics = {split: seen for split, seen in statistics.items() if seen.records}
         findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
         _refuse(findings)
-        written = [shard for output in outputs.values() for shard in output.close()]
-        shards = [shard.result() for shard in written]
+        shards = [shard.result() for shard in output.close()]
     if journal.reused:
         _log.info("%d of %d shards were written by a run that was stopped", journal.reused, len(shards))
     journal.remove()

@@ -76,13 +76,18 @@ class ShardJournal:
         self.reused += 1
         return known
 
-    def add(self, record: ShardRecord) -> ShardRecord:
+    def has(self, record: ShardRecord) -> bool:
+        """Say whether a shard is noted."""
+        with self._lock:
+            return self._known.get(record.uri) == record
+
+    def add(self, record: ShardRecord) -> None:
         """Note a shard whose content is durable."""
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(_line(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        return record
+            self._known[record.uri] = record
 
     def remove(self) -> None:
         """Remove the journal: the artifact is whole."""

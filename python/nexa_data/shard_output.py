@@ -1,17 +1,22 @@
-"""Gathers the rows of one split into shards and writes them beside the reading of what comes next."""
+"""Gathers rows into the shards of their splits and writes them beside the reading of what comes next."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from nexa_data import _core
+from nexa_data.artifacts import fsync
 from nexa_data.catalog import ShardRecord
+from nexa_data.config import SPLITS
 from nexa_data.datasets.statistics import SplitStatistics
-from nexa_data.shard_journal import ShardJournal  # noqa: TC001 (a field of a dataclass)
+from nexa_data.errors import RecordError
+from nexa_data.pipeline import LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,116 +27,139 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nexa_data.config import ShardConfig
-    from nexa_data.pipeline import SplitRows
+    from nexa_data.pipeline import CutRows
+    from nexa_data.shard_journal import ShardJournal
 
-    _Write = Callable[[str, list[pa.RecordBatch]], ShardRecord]
+    _Sync = Callable[[ShardRecord], ShardRecord]
+    _Submit = Callable[[Callable[[], ShardRecord], _Sync], Future[ShardRecord]]
 
-__all__ = ["SplitOutput", "WriteQueue", "tensor_batch"]
+__all__ = ["ShardOutput", "WriteQueue", "tensor_batch"]
 
 _WRITERS = 2
 """Shards that are hashed and written at a time once nothing more is read: one disk gains nothing from more."""
+_UNSYNCED = 2
+"""Shards that the system has and the disk perhaps hasn't, while there is more to read."""
 
 
 class WriteQueue:
     """Writes shards beside the reading of what comes next, in threads of its own.
 
-    While there is more to read one shard at a time is written, of whichever split: each costs its memory twice.
+    While there is more to read one shard at a time is hashed and handed to the system, of whichever split: its memory
+    takes in the one after next. Meanwhile the one before is made durable.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_WRITERS, "nexa-write")
+        self._writes = ThreadPoolExecutor(_WRITERS, "nexa-write")
+        self._syncs = ThreadPoolExecutor(_WRITERS, "nexa-sync")
         self._last: Future[ShardRecord] | None = None
+        self._durable: deque[Future[ShardRecord]] = deque()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        self._writes.shutdown(cancel_futures=True)
+        self._syncs.shutdown(cancel_futures=True)
 
-    def submit(self, write: _Write, uri: str, batches: list[pa.RecordBatch]) -> Future[ShardRecord]:
+    def submit(self, write: Callable[[], ShardRecord], sync: _Sync) -> Future[ShardRecord]:
         """Write a shard once the one before is written.
 
+        Args:
+            write: Hands the shard's content to the system.
+            sync: Is given what `write` returned, and makes it durable.
+
+        Returns:
+            What `sync` returns.
+
         Raises:
-            RecordError: The one before could not be written.
+            RecordError: One before could not be written.
         """
         if self._last is not None:
             self._last.result()
-        self._last = self.submit_last(write, uri, batches)
-        return self._last
+        while len(self._durable) >= _UNSYNCED:
+            self._durable.popleft().result()
+        return self.submit_last(write, sync)
 
-    def submit_last(self, write: _Write, uri: str, batches: list[pa.RecordBatch]) -> Future[ShardRecord]:
+    def submit_last(self, write: Callable[[], ShardRecord], sync: _Sync) -> Future[ShardRecord]:
         """Write a shard when nothing more is read."""
-        return self._threads.submit(write, uri, batches)
+        written = self._last = self._writes.submit(write)
+        durable = self._syncs.submit(lambda: sync(written.result()))
+        self._durable.append(durable)
+        return durable
 
 
-@dataclass
-class SplitOutput:
-    """The shards of one split.
+class ShardOutput:
+    """The shards of all splits: rows go natively from a batch to where their shard is written from.
 
     Args:
         folder: Folder of the artifact.
-        split: Name of the split.
         size: How large a shard may grow.
         writes: Runs the writes.
         journal: The shards that are on disk already.
     """
 
-    folder: Path
-    split: str
-    size: ShardConfig
-    writes: WriteQueue
-    journal: ShardJournal
-    statistics: SplitStatistics = field(default_factory=SplitStatistics)
-    _held: list[pa.RecordBatch] = field(default_factory=list)
-    _rows: int = 0
-    _bytes: int = 0
-    _written: list[Future[ShardRecord]] = field(default_factory=list)
+    def __init__(self, folder: Path, size: ShardConfig, writes: WriteQueue, journal: ShardJournal) -> None:
+        self._folder = folder
+        self._size = size
+        self._writes = writes
+        self._journal = journal
+        self.statistics = {split: SplitStatistics() for split in SPLITS}
+        self._gather: _core.SplitGather | None = None
+        self._written: dict[str, list[Future[ShardRecord]]] = {split: [] for split in SPLITS}
 
-    def add(self, part: SplitRows) -> None:
-        """Take in some rows, in order.
+    def add(self, cut: CutRows) -> int:
+        """Take in some rows, in order, and return how many belong to a split.
 
         Raises:
             RecordError: A shard could not be written.
         """
-        self.statistics.add(part.features, part.labels, origin=part.origin, rows=part.rows)
-        labels = {} if part.labels is None else {"label": part.labels}
-        batch = tensor_batch({"features": part.features, **labels}, part.others)
-        while batch.num_rows:
-            taken = min(batch.num_rows, self._room(batch))
-            self._held.append(batch.slice(0, taken))
-            self._rows += taken
-            self._bytes += self._held[-1].nbytes
-            batch = batch.slice(taken)
-            if batch.num_rows or self._full():
-                self._write(self.writes.submit)
+        labels = {} if cut.labels is None else {"label": cut.labels}
+        gather = self._gather or self._begin(cut)
+        gather.add(tensor_batch({"features": cut.features, **labels}, cut.others), cut.splits)
+        for index, split in enumerate(SPLITS):
+            self.statistics[split].note_nan(cut.rows.origin, partial(cut.numbers, index))
+        while (full := gather.next_full()) is not None:
+            self._write(self._writes.submit, *full)
+        return int(np.count_nonzero(cut.splits != LEFT_OUT))
 
     def close(self) -> list[Future[ShardRecord]]:
-        """Begin to write what is held, and return the shards in order, some still on their way."""
-        if self._held:
-            self._write(self.writes.submit_last)
-        return self._written
+        """Begin to write what is held, and return the shards by split and in order, some still on their way."""
+        for split, rows in [] if self._gather is None else self._gather.finish():
+            self._write(self._writes.submit_last, split, rows)
+        return [shard for written in self._written.values() for shard in written]
 
-    def _room(self, batch: pa.RecordBatch) -> int:
-        """Return how many rows of `batch` the shard still takes; an empty one takes a row of any size."""
-        by_rows = batch.num_rows if self.size.rows is None else self.size.rows - self._rows
-        by_bytes = _rows_within(batch, self.size.bytes - self._bytes)
-        return max(min(by_rows, by_bytes), 0 if self._rows else 1)
+    def _begin(self, cut: CutRows) -> _core.SplitGather:
+        width = math.prod(cut.features.shape[1:])
+        by_class = cut.labels is not None and cut.labels.dtype == np.int64
+        seen = [each.native(width, by_class=by_class) for each in self.statistics.values()]
+        self._gather = _core.SplitGather(seen, shard_rows=self._size.rows, shard_bytes=self._size.bytes)
+        return self._gather
 
-    def _full(self) -> bool:
-        return self._rows == self.size.rows or self._bytes >= self.size.bytes
+    def _write(self, submit: _Submit, index: int, rows: _core.ArrowBatch) -> None:
+        written = self._written[SPLITS[index]]
+        uri = f"shards/{SPLITS[index]}-{len(written):05d}.arrow"
+        # Once the shard is written its memory has to be free, for the next one: nobody else may hold the rows.
+        written.append(submit(partial(self._write_shard, uri, SPLITS[index], [rows]), self._make_durable))
 
-    def _write(self, submit: Callable[[_Write, str, list[pa.RecordBatch]], Future[ShardRecord]]) -> None:
-        uri = f"shards/{self.split}-{len(self._written):05d}.arrow"
-        held, self._held, self._rows, self._bytes = self._held, [], 0, 0
-        self._written.append(submit(self._write_shard, uri, held))
-
-    def _write_shard(self, uri: str, batches: list[pa.RecordBatch]) -> ShardRecord:
-        rows = sum(batch.num_rows for batch in batches)
-        known = self.journal.find(uri, rows)
+    def _write_shard(self, uri: str, split: str, held: list[_core.ArrowBatch]) -> ShardRecord:
+        rows = held.pop()
+        known = self._journal.find(uri, len(rows))
         if known is not None:
             return known
-        size, checksum = _core.write_shard(self.folder / uri, batches)
-        return self.journal.add(ShardRecord(uri, self.split, size, rows, checksum))
+        size, checksum = _core.write_shard(self._folder / uri, [rows], durable=False)
+        return ShardRecord(uri, split, size, len(rows), checksum)
+
+    def _make_durable(self, shard: ShardRecord) -> ShardRecord:
+        if not self._journal.has(shard):
+            path = self._folder / shard.uri
+            try:
+                fsync(path)
+            except OSError as error:
+                raise RecordError(
+                    f"{path}: it can't be made durable: {error}", remedy="check the disk"
+                ) from error
+            self._journal.add(shard)
+        return shard
 
 
 def tensor_batch(
@@ -164,12 +192,3 @@ def _column(values: npt.NDArray[Any]) -> pa.Array:
     shape = values.shape[1:]
     storage = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, shape), storage)
-
-
-def _rows_within(batch: pa.RecordBatch, left: int) -> int:
-    """Return how many of the first rows take at most `left` bytes, by what the rows themselves take."""
-    low, high = 0, int(batch.num_rows)
-    while low < high and batch.nbytes > left:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if batch.slice(0, middle).nbytes <= left else (low, middle - 1)
-    return high

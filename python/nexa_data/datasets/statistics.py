@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,13 @@ import numpy as np
 from nexa_data import _core
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 __all__ = ["SplitStatistics"]
 
 _MOST_LISTED = 1000
-_COUNTED = 1 << 20
-"""Class ids below this are counted in an array."""
 
 
 @dataclass
@@ -28,14 +27,12 @@ class SplitStatistics:
     Infinities count as numbers, so that a mean over them is infinite or NaN; NaN counts for nothing but itself.
     """
 
-    records: int = 0
     first_nan: tuple[str, int, int] | None = None
     """Origin, row and feature of the first NaN."""
     _seen: _core.Moments | None = None
-    _counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Records by class id, of batches of small ids."""
-    _rare: dict[int, int] = field(default_factory=dict)
-    """Records by class id, of other batches."""
+    _classes: _core.ClassCounts = field(default_factory=_core.ClassCounts)
+    _noted: int = 0
+    """Records that `note_nan` was told of."""
 
     def add(
         self,
@@ -51,36 +48,40 @@ class SplitStatistics:
         if not len(features):
             return
         width = math.prod(features.shape[1:])
+        flat = pa.array(np.ascontiguousarray(features).reshape(-1))
+        moments, classes = self.native(width, by_class=labels is not None and labels.dtype == np.int64)
+        moments.add(pa.record_batch([pa.FixedSizeListArray.from_arrays(flat, width)], ["features"]))
+        if classes is not None:
+            classes.add(np.ascontiguousarray(labels))
+        self.note_nan(origin, lambda: np.arange(len(features)) if rows is None else rows)
+
+    def native(self, width: int, *, by_class: bool) -> tuple[_core.Moments, _core.ClassCounts | None]:
+        """Return what the native core takes records of `width` features in by; `note_nan` is called after each batch."""
         if self._seen is None:
             self._seen = _core.Moments(width)
-        flat = pa.array(np.ascontiguousarray(features).reshape(-1))
-        self._seen.add(pa.record_batch([pa.FixedSizeListArray.from_arrays(flat, width)], ["features"]))
-        if labels is not None and labels.dtype == np.int64:
-            self._count_classes(labels)
-        first_nan = self._seen.rows()[2]
-        if self.first_nan is None and first_nan is not None:
-            row, feature = first_nan[0] - self.records, first_nan[1]
-            self.first_nan = (origin, int(rows[row]) if rows is not None else row, feature)
-        self.records += len(features)
+        return self._seen, self._classes if by_class else None
 
-    def _count_classes(self, labels: npt.NDArray[np.int64]) -> None:
-        least, most = int(labels.min()), int(labels.max())
-        if least >= 0 and most < _COUNTED:
-            counts = np.bincount(labels, minlength=len(self._counts))
-            counts[: len(self._counts)] += self._counts
-            self._counts = counts
-            return
-        found, each = np.unique(labels, return_counts=True)
-        for label, count in zip(found.tolist(), each.tolist(), strict=True):
-            self._rare[label] = self._rare.get(label, 0) + count
+    def note_nan(self, origin: str, rows: Callable[[], npt.NDArray[np.int64]]) -> None:
+        """Note where the first NaN came from, if it was among the records since the last call.
+
+        Args:
+            origin: Where those came from.
+            rows: Gives their numbers there.
+        """
+        records, _, first = (0, 0, None) if self._seen is None else self._seen.rows()
+        if self.first_nan is None and first is not None:
+            self.first_nan = (origin, int(rows()[first[0] - self._noted]), first[1])
+        self._noted = records
+
+    @property
+    def records(self) -> int:
+        """Records that came."""
+        return 0 if self._seen is None else self._seen.rows()[0]
 
     @property
     def class_counts(self) -> dict[int, int]:
         """Records of each class that has any."""
-        found = np.flatnonzero(self._counts)
-        counts = Counter(dict(zip(found.tolist(), self._counts[found].tolist(), strict=True)))
-        counts.update(self._rare)
-        return dict(counts)
+        return dict(self._classes.items())
 
     def _elements(self) -> npt.NDArray[np.float64]:
         """Return numbers, mean, squared distances from it, least and greatest of each feature, shape (5, F)."""

@@ -20,4 +20,4 @@ mod wide;
 pub use label_set::LabelSet;
 pub use membership::{LabelType, float_key};
 pub use row_mask::RowMask;
-pub use take::Column;
+pub use take::{Column, copy_rows};

@@ -115,6 +115,15 @@ trait Copy {
     fn any(self, task: Task<'_>);
 }
 
+/// Copy rows by number: row `rows[i]` of `values` to row i of `target`.
+///
+/// # Panics
+/// If `values` ends before one of the rows, or `target` is not of exactly so many rows of `width` bytes.
+pub fn copy_rows(values: &[u8], width: usize, rows: &[u64], target: &mut [u8]) {
+    assert_eq!(target.len(), rows.len() * width, "the target isn't of the rows");
+    by_width(ByNumber(rows), Task { values, width, target, blocks: 0..0, stream: false });
+}
+
 fn by_width(copy: impl Copy, task: Task<'_>) {
     match task.width {
         1 => copy.fixed::<1>(task),

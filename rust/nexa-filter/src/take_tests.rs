@@ -86,3 +86,18 @@ fn a_target_of_another_size_is_refused() {
     let mask = RowMask::of_bits(&[0x0F], 0, 8);
     mask.take(vec![Column { values: &[0; 8], width: 1, target: &mut [0; 8] }], 1);
 }
+
+proptest! {
+    #[test]
+    fn rows_by_number_come_in_the_order_of_the_numbers(
+        width in prop::sample::select(vec![1, 2, 3, 4, 8, 12, 128]),
+        rows in prop::collection::vec(0_u64..40, 0..60),
+    ) {
+        let values: Vec<u8> = (0..40 * width).map(|at| (at % 251) as u8).collect();
+        let naive: Vec<u8> =
+            rows.iter().flat_map(|&row| &values[row as usize * width..][..width]).copied().collect();
+        let mut target = vec![0; naive.len()];
+        copy_rows(&values, width, &rows, &mut target);
+        prop_assert_eq!(target, naive);
+    }
+}

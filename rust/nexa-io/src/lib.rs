@@ -5,6 +5,7 @@
 //!
 //! - [`AlignedBuf`] and [`BufferPool`]: memory whose alignment is a type, reused because first-touch page faults
 //!   cost more than the copies into it.
+//! - [`Reserve`]: memory that grows where it lies, and is used again.
 //! - [`Digest`] and [`Hasher`]: checksums that name their algorithm.
 //! - [`copy_files`]: shards from anywhere to local disk past the page cache, hashed in the same pass.
 //! - [`ShardBytes`]: a shard as one slice, mapped where a mapping is safe and read where it is not.
@@ -35,6 +36,7 @@ pub mod pool;
 mod prefetch;
 pub mod probe;
 mod regular;
+mod reserve;
 pub mod threads;
 #[cfg(target_os = "linux")]
 mod uring;
@@ -57,4 +59,5 @@ pub use pieces::FilePieces;
 pub use pool::{BufferPool, PoolStats, PooledBuf};
 pub use prefetch::prefetch;
 pub use probe::{Probe, probe};
+pub use reserve::{Reserve, ReservedBuf};
 pub use writeback::start_writeback;

@@ -7,11 +7,13 @@ use nexa_batch::BatchError;
 use nexa_catalog::{CatalogError, UriProblem};
 use nexa_io::IoError;
 use nexa_records::RecordError;
+use nexa_teacher::JournalError;
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 /// The exceptions as Python defines them.
 mod python {
+    pyo3::import_exception!(nexa_data.errors, ArtifactError);
     pyo3::import_exception!(nexa_data.errors, CatalogError);
     pyo3::import_exception!(nexa_data.errors, ConfigError);
     pyo3::import_exception!(nexa_data.errors, ContentMismatchError);
@@ -147,5 +149,21 @@ impl From<&BatchError> for Raised {
             BatchError::TooLarge { .. } => PyMemoryError::new_err(text),
             BatchError::Panicked { .. } => PyRuntimeError::new_err(text),
         })
+    }
+}
+
+impl From<JournalError> for Raised {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Threads(source) => source.into(),
+            JournalError::Read { .. }
+            | JournalError::Write { .. }
+            | JournalError::Foreign { .. }
+            | JournalError::Newer { .. }
+            | JournalError::Ruined { .. }
+            | JournalError::Failed { .. }
+            | JournalError::ReadOnly { .. }
+            | JournalError::Damaged { .. } => Self(python::ArtifactError::new_err(error.to_string())),
+        }
     }
 }

@@ -15,6 +15,7 @@ mod copy;
 mod door;
 mod errors;
 mod filter;
+mod gather;
 mod loader;
 mod moments;
 mod order;
@@ -25,6 +26,7 @@ mod row_mask;
 mod shard;
 mod source;
 mod system;
+mod teacher;
 mod views;
 
 /// The native core of nexa-data.
@@ -43,9 +45,11 @@ mod _core {
     #[pymodule_export]
     use crate::filter::{LabelFilter, select_labels};
     #[pymodule_export]
+    use crate::gather::SplitGather;
+    #[pymodule_export]
     use crate::loader::{Assembler, Ticket};
     #[pymodule_export]
-    use crate::moments::Moments;
+    use crate::moments::{ClassCounts, Moments};
     #[pymodule_export]
     use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
@@ -61,6 +65,9 @@ mod _core {
         after_fork, after_fork_in_child, before_fork, build_info, default_threads, exchange_paths,
         filesystem, probe, set_threads,
     };
+
+    #[pymodule_export]
+    use crate::teacher::{TeacherJournal, decode_completions};
 
     /// Version of the order of an epoch that this build draws.
     #[pymodule_export]

@@ -1,14 +1,17 @@
-//! Counts, extremes and moments of a column's numbers.
+//! Counts, extremes and moments of a column's numbers; how many records each class has.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nexa_records::{Element, FixedColumn, Moments as Seen, RecordError, column_spec, fixed_column};
+use nexa_records::{
+    ClassCounts as Counts, Element, FixedColumn, Moments as Seen, RecordError, column_spec, fixed_column,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrow_c::import_batch;
 use crate::errors::Raised;
+use crate::views::View;
 
 /// What the rows of a column of numbers look like, taken in batch by batch.
 #[pyclass(frozen, module = "nexa_data._core")]
@@ -51,35 +54,100 @@ impl Moments {
 
     /// Rows that came, rows with NaN, and row and element of the first NaN.
     fn rows(&self) -> Rows {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         (seen.rows(), seen.nan_rows(), seen.first_nan())
     }
 
     /// (numbers, mean, sum of squared distances from it, least, greatest) of each element.
     fn elements(&self) -> Vec<(u64, f64, f64, f64, f64)> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         let spread = seen.m2().iter().zip(seen.min()).zip(seen.max());
         let all = seen.count().iter().zip(seen.mean()).zip(spread);
         all.map(|((&count, &mean), ((&m2, &min), &max))| (count, mean, m2, min, max)).collect()
     }
 }
 
-impl Moments {
-    fn take_in(&self, column: &FixedColumn) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = &column.values;
-        match column.element {
-            Element::Bool | Element::U8 => seen.add(bytes.typed_data::<u8>()),
-            Element::I8 => seen.add(bytes.typed_data::<i8>()),
-            Element::U16 => seen.add(bytes.typed_data::<u16>()),
-            Element::I16 => seen.add(bytes.typed_data::<i16>()),
-            Element::U32 => seen.add(bytes.typed_data::<u32>()),
-            Element::I32 => seen.add(bytes.typed_data::<i32>()),
-            Element::U64 => seen.add(bytes.typed_data::<u64>()),
-            Element::I64 => seen.add(bytes.typed_data::<i64>()),
-            Element::F16 => seen.add(bytes.typed_data::<half::f16>()),
-            Element::F32 => seen.add(bytes.typed_data::<f32>()),
-            Element::F64 => seen.add(bytes.typed_data::<f64>()),
+/// Do something with a column's numbers, as what they are.
+macro_rules! numbers {
+    ($column:expr, |$values:ident| $done:expr) => {
+        numbers!($column, $values, $done; (Bool | U8, u8), (I8, i8), (U16, u16), (I16, i16), (U32, u32), (I32, i32),
+            (U64, u64), (I64, i64), (F16, half::f16), (F32, f32), (F64, f64))
+    };
+    ($column:expr, $values:ident, $done:expr; $(($($element:ident)|+, $number:ty)),*) => {
+        match $column.element {
+            $($(Element::$element)|+ => {
+                let $values = $column.values.typed_data::<$number>();
+                $done;
+            })*
         }
+    };
+}
+
+impl Moments {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, column: &FixedColumn) {
+        let mut seen = self.seen();
+        numbers!(column, |values| seen.add(values));
+    }
+
+    /// Take in some rows of a column.
+    pub(crate) fn add_rows(&self, column: &FixedColumn, numbers: &[u64]) {
+        let mut seen = self.seen();
+        numbers!(column, |values| seen.add_rows(values, numbers));
+    }
+
+    /// Say whether these are of a column's width.
+    pub(crate) fn fits(&self, column: &FixedColumn) -> Result<(), RecordError> {
+        let width: usize = column.row_shape.iter().product();
+        if width == self.width {
+            return Ok(());
+        }
+        Err(RecordError::UnsupportedColumn {
+            path: "batch".into(),
+            column: "0".to_owned(),
+            found: format!("{}{:?}", column.element, column.row_shape),
+            detail: format!("rows of {} elements are due", self.width),
+        })
+    }
+}
+
+/// Records by class id.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct ClassCounts(Mutex<Counts>);
+
+#[pymethods]
+impl ClassCounts {
+    /// Make one that has seen nothing.
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// Count an array of int64.
+    fn add(&self, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+        let view = View::of(labels, "labels")?;
+        let labels: Vec<i64> = view.bytes().as_chunks().0.iter().copied().map(i64::from_ne_bytes).collect();
+        let numbers: Vec<u64> = (0..labels.len() as u64).collect();
+        self.counts().add_rows(&labels, &numbers);
+        Ok(())
+    }
+
+    /// (class id, records) of each class that has any, ascending.
+    fn items(&self) -> Vec<(i64, u64)> {
+        self.counts().iter().collect()
+    }
+}
+
+impl ClassCounts {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Count the labels of some rows of a column of int64.
+    pub(crate) fn add_rows(&self, labels: &FixedColumn, numbers: &[u64]) {
+        self.counts().add_rows(labels.values.typed_data::<i64>(), numbers);
     }
 }

@@ -26,9 +26,18 @@ pub fn shard_info(py: Python<'_>, path: PathBuf) -> PyResult<Info> {
 }
 
 /// Write the rows of record batches, in order, as an Arrow IPC file; returns (bytes, `sha256:hex`).
+///
+/// Who doesn't want it `durable` syncs it later, beside other work.
 #[pyfunction]
-pub fn write_shard(py: Python<'_>, path: PathBuf, batches: Vec<Bound<'_, PyAny>>) -> PyResult<(u64, String)> {
+#[pyo3(signature = (path, batches, *, durable = true))]
+pub fn write_shard(
+    py: Python<'_>,
+    path: PathBuf,
+    batches: Vec<Bound<'_, PyAny>>,
+    durable: bool,
+) -> PyResult<(u64, String)> {
     let batches: Vec<_> = batches.iter().map(import_batch).collect::<PyResult<_>>()?;
-    let (bytes, digest) = crate::door::long_work(py, None, |_| nexa_records::write_batches(&path, &batches))?;
+    let (bytes, digest) =
+        crate::door::long_work(py, None, |_| nexa_records::write_batches(&path, &batches, durable))?;
     Ok((bytes, digest.to_string()))
 }

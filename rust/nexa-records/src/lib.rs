@@ -21,9 +21,11 @@
 
 #![forbid(unsafe_code)]
 
+mod class_counts;
 mod column;
 mod element;
 mod error;
+mod gather;
 mod guard;
 mod ipc_layout;
 mod ipc_message;
@@ -44,9 +46,11 @@ mod write;
 pub use arrow_buffer::Buffer;
 pub use nexa_io::Access;
 
+pub use class_counts::ClassCounts;
 pub use column::{FixedColumn, fixed_column};
 pub use element::{Element, UnknownElement};
 pub use error::RecordError;
+pub use gather::{ShardBound, SplitGather};
 pub use moments::{Moments, Number};
 pub use plain::{PlainRows, PlainShard, bytes_of};
 pub use ragged::{RaggedColumn, RaggedKind, RaggedSpec, ragged_column, ragged_spec};

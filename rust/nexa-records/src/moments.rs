@@ -90,13 +90,38 @@ impl Moments {
         if width == 0 {
             return;
         }
-        let rows = (BLOCK_BYTES / (size_of::<T>() * width)).max(1);
         let mut block = Block::new(width);
-        for values in values.chunks(rows * width) {
-            self.merge(block.measure(values));
-            self.find_nan(values, &block);
-            self.rows += (values.len() / width) as u64;
+        for values in values.chunks(block_rows::<T>(width) * width) {
+            self.take_in(&mut block, values.chunks_exact(width));
         }
+    }
+
+    /// Take in the rows of these numbers, as if they lay one after the other.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn add_rows<T: Number>(&mut self, values: &[T], numbers: &[u64]) {
+        let width = self.count.len();
+        if width == 0 {
+            return;
+        }
+        let mut block = Block::new(width);
+        for numbers in numbers.chunks(block_rows::<T>(width)) {
+            #[expect(clippy::cast_possible_truncation, reason = "rows in memory")]
+            let rows = numbers.iter().map(|&row| &values[row as usize * width..][..width]);
+            self.take_in(&mut block, rows);
+        }
+    }
+
+    fn take_in<'a, T: Number + 'a>(
+        &mut self,
+        block: &mut Block,
+        rows: impl ExactSizeIterator<Item = &'a [T]> + Clone,
+    ) {
+        let n = rows.len() as u64;
+        self.merge(block.measure(rows.clone()));
+        self.find_nan(rows, block);
+        self.rows += n;
     }
 
     fn merge(&mut self, block: &Block) {
@@ -121,13 +146,12 @@ impl Moments {
         }
     }
 
-    fn find_nan<T: Number>(&mut self, values: &[T], block: &Block) {
-        let width = self.count.len();
-        let rows = (values.len() / width) as u64;
-        if block.count.iter().all(|&count| count == rows) {
+    fn find_nan<'a, T: Number + 'a>(&mut self, rows: impl ExactSizeIterator<Item = &'a [T]>, block: &Block) {
+        let n = rows.len() as u64;
+        if block.count.iter().all(|&count| count == n) {
             return;
         }
-        for (row, values) in (self.rows..).zip(values.chunks_exact(width)) {
+        for (row, values) in (self.rows..).zip(rows) {
             if let Some(at) = values.iter().position(|value| value.wide().is_nan()) {
                 self.nan_rows += 1;
                 self.first_nan.get_or_insert((row, at));
@@ -199,14 +223,13 @@ impl Block {
         Self { count: vec![0; width], mean: zeros(), m2: zeros(), min: zeros(), max: zeros() }
     }
 
-    fn measure<T: Number>(&mut self, values: &[T]) -> &Self {
+    fn measure<'a, T: Number + 'a>(&mut self, rows: impl Iterator<Item = &'a [T]> + Clone) -> &Self {
         self.count.fill(0);
         self.mean.fill(0.0);
         self.m2.fill(0.0);
         self.min.fill(f64::INFINITY);
         self.max.fill(f64::NEG_INFINITY);
-        let width = self.count.len();
-        for row in values.chunks_exact(width) {
+        for row in rows.clone() {
             let sums = self.count.iter_mut().zip(&mut self.mean).zip(self.min.iter_mut().zip(&mut self.max));
             for (((count, sum), (min, max)), value) in sums.zip(row) {
                 let value = value.wide();
@@ -221,7 +244,7 @@ impl Block {
         for (mean, count) in self.mean.iter_mut().zip(&self.count) {
             *mean /= wide((*count).max(1));
         }
-        for row in values.chunks_exact(width) {
+        for row in rows {
             for ((m2, mean), value) in self.m2.iter_mut().zip(&self.mean).zip(row) {
                 let distance = value.wide() - mean;
                 *m2 += if value.wide().is_nan() { 0.0 } else { distance * distance };
@@ -229,6 +252,11 @@ impl Block {
         }
         self
     }
+}
+
+/// Rows of a block.
+fn block_rows<T>(width: usize) -> usize {
+    (BLOCK_BYTES / (size_of::<T>() * width)).max(1)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no file has 2^53 rows")]

@@ -52,6 +52,29 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn rows_by_number_are_what_they_are_side_by_side(
+        width in 1usize..40,
+        values in prop::collection::vec(any_value(), 40..4000),
+        numbers in prop::collection::vec(any::<prop::sample::Index>(), 0..300),
+    ) {
+        let rows = values.len() / width;
+        let numbers: Vec<u64> = numbers.iter().map(|at| at.index(rows) as u64).collect();
+        let beside: Vec<f32> =
+            numbers.iter().flat_map(|&row| &values[row as usize * width..][..width]).copied().collect();
+        let mut seen = [Moments::new(width), Moments::new(width)];
+        for numbers in numbers.chunks(90) {
+            seen[0].add_rows(&values, numbers);
+        }
+        for values in beside.chunks(90 * width) {
+            seen[1].add(values);
+        }
+        // To the last digit.
+        prop_assert_eq!(format!("{:?}", seen[0]), format!("{:?}", seen[1]));
+    }
+}
+
 #[test]
 fn a_large_mean_takes_no_digits_from_the_spread() {
     let values: Vec<f64> = (0..100_000).map(|at| 1e9 + f64::from(at % 2)).collect();

@@ -57,13 +57,15 @@ pub fn write_shard(
         arrays.push(array);
     }
     let schema = Arc::new(Schema::new(fields));
-    write_file(path, &schema, arrays).inspect_err(|_| {
+    write_file(path, &schema, arrays, true).inspect_err(|_| {
         // A half-written shard must not be taken for one; that it can't be removed changes nothing for the caller.
         let _ = std::fs::remove_file(path);
     })
 }
 
-/// Write the rows of `batches`, in order, as one record batch to an Arrow IPC file, durably; an existing file is replaced.
+/// Write the rows of `batches`, in order, as one record batch to an Arrow IPC file; an existing file is replaced.
+///
+/// Where it is not to be `durable` at once, who asked for that syncs it.
 ///
 /// Tensors become `arrow.fixed_shape_tensor` with metadata that is the same whoever made the batch.
 ///
@@ -73,7 +75,11 @@ pub fn write_shard(
 /// # Errors
 /// [`RecordError::SchemaMismatch`] if the batches differ; [`RecordError::UnsupportedColumn`] for a tensor whose metadata
 /// contradicts it; [`RecordError::Io`] if the file can't be written, and then it is removed.
-pub fn write_batches(path: &Path, batches: &[RecordBatch]) -> Result<(u64, Digest), RecordError> {
+pub fn write_batches(
+    path: &Path,
+    batches: &[RecordBatch],
+    durable: bool,
+) -> Result<(u64, Digest), RecordError> {
     let Some(first) = batches.first() else {
         return Err(RecordError::NoSchema {
             path: path.to_owned(),
@@ -95,7 +101,7 @@ pub fn write_batches(path: &Path, batches: &[RecordBatch]) -> Result<(u64, Diges
         fields.push(canonical(field, path)?);
     }
     let schema = Arc::new(Schema::new(fields));
-    write_file(path, &schema, arrays).inspect_err(|_| {
+    write_file(path, &schema, arrays, durable).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })
 }
@@ -121,6 +127,7 @@ fn write_file(
     path: &Path,
     schema: &Arc<Schema>,
     arrays: Vec<ArrayRef>,
+    durable: bool,
 ) -> Result<(u64, Digest), RecordError> {
     let file = File::create(path).map_err(|source| io_error(path, 0, source))?;
     let mut sink = Sink {
@@ -140,10 +147,12 @@ fn write_file(
     written.map_err(|error| arrow_error(path, sink.bytes, error))?;
     let bytes = sink.bytes;
     let file = sink.file.into_inner().map_err(|error| io_error(path, bytes, error.into_error()))?;
-    file.sync_data().map_err(|source| RecordError::Io {
-        path: path.into(),
-        source: IoError::Sync { path: path.into(), source },
-    })?;
+    if durable {
+        file.sync_data().map_err(|source| RecordError::Io {
+            path: path.into(),
+            source: IoError::Sync { path: path.into(), source },
+        })?;
+    }
     Ok((bytes, sink.hasher.finish()))
 }
 
