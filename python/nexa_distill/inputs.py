@@ -1,4 +1,4 @@
-"""Rows to be asked about, from Parquet, JSON Lines and CSV files, one batch in memory at a time."""
+"""Rows to be asked about, from Parquet, JSON Lines, CSV files and catalogs, one batch in memory at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from nexa_data.catalog import CATALOG_NAME
 from nexa_data.errors import ConfigError, RecordError
+
+from nexa_distill.catalog_input import catalog_rows, catalog_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +54,8 @@ class Inputs:
 
         Args:
             patterns: Path or glob, or a list of them; a glob's files are taken in sorted order. The kind of
-                a file follows from its name: `.parquet`, `.jsonl` or `.ndjson`, `.csv`.
+                a file follows from its name: `.parquet`, `.jsonl` or `.ndjson`, `.csv`, and `catalog.jsonl` for a
+                catalog of shards, which may be named by its folder.
 
         Raises:
             ConfigError: A pattern names no file, or a file of no known kind.
@@ -76,6 +80,16 @@ class Inputs:
             return pa.unify_schemas(schemas)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             return None
+
+    def digests(self) -> dict[str, str]:
+        """Return the sha256 of each file: that of a catalog holds those of its shards."""
+        import hashlib
+
+        found: dict[str, str] = {}
+        for file in self.files:
+            with file.path.open("rb") as opened:
+                found[str(file.path)] = f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+        return found
 
     def check_columns(self, wanted: Sequence[str], said_by: str) -> None:
         """Refuse a manifest that names a column which a file doesn't have.
@@ -106,6 +120,8 @@ class Inputs:
 
 def _paths(pattern: str) -> list[Path]:
     expanded = str(Path(pattern).expanduser())
+    if (Path(expanded) / CATALOG_NAME).is_file():
+        return [Path(expanded) / CATALOG_NAME]
     if Path(expanded).is_file():
         return [Path(expanded)]
     found = sorted(Path(name) for name in glob.glob(expanded, recursive=True) if Path(name).is_file())  # noqa: PTH207
@@ -120,6 +136,9 @@ def _paths(pattern: str) -> list[Path]:
 
 def _look_at(path: Path) -> InputFile:
     suffix = path.suffix.lower()
+    if path.name == CATALOG_NAME:
+        schema = catalog_schema(path)
+        return InputFile(path, tuple(schema.names), schema, _read_catalog)
     if suffix in {".parquet", ".pq"}:
         schema = _parquet_schema(path)
         return InputFile(path, tuple(schema.names), schema, _read_parquet)
@@ -129,7 +148,15 @@ def _look_at(path: Path) -> InputFile:
     if suffix == ".csv":
         with _csv_reader(path, ()) as reader:
             return InputFile(path, tuple(reader.schema.names), None, _read_csv)
-    raise ConfigError(f"{path}: unknown kind of file", remedy="name .parquet, .jsonl, .ndjson or .csv files")
+    raise ConfigError(
+        f"{path}: unknown kind of file",
+        remedy="name .parquet, .jsonl, .ndjson or .csv files, or a catalog.jsonl",
+    )
+
+
+def _read_catalog(path: Path, _text_columns: Sequence[str]) -> Iterator[InputRow]:
+    for place, values in catalog_rows(path):
+        yield InputRow(place, values)
 
 
 def _parquet_schema(path: Path) -> pa.Schema:

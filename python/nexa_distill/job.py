@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from nexa_data.errors import ConfigError
-from nexa_data.optional import needed
 
 from nexa_distill.collect_teacher import TeacherRequest, collect_teacher
+from nexa_distill.endpoint import Endpoint
 from nexa_distill.inputs import Inputs
 from nexa_distill.outputs import MANIFEST_NAME, OUTPUT_COLUMNS
 from nexa_distill.prompts import PromptRenderer
-from nexa_distill.request import clean_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nexa_data.artifacts import ArtifactMeta
-    from openai import AsyncOpenAI
 
+    from nexa_distill.collect_teacher import ConfirmCallback
     from nexa_distill.manifest import CollectionManifest
     from nexa_distill.progress import ProgressCallback
 
-__all__ = ["JobReport", "run_manifest"]
+__all__ = ["Estimate", "JobReport", "run_manifest"]
 
-_DEFAULT_BASE_URL = "https://api.openai.com/v1"
-_NO_KEY = "no-key"
 _PREVIEWS = 3
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job would ask for, if nothing were answered yet.
+
+    Args:
+        requests: Rows that are asked about.
+        prompt_bytes: Bytes of all that is asked, as JSON.
+        prompt_tokens: About so many tokens: a fourth of the bytes.
+        completion_tokens: The most that the answers can have; None where nothing bounds them.
+        cost: Of these tokens; None without a price, or without a bound.
+        worst_cost: If each byte were a token: what a budget in money reserves.
+    """
+
+    requests: int = 0
+    prompt_bytes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int | None = None
+    cost: float | None = None
+    worst_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +63,16 @@ class JobReport:
         key_present: Whether `OPENAI_API_KEY` is set; the key itself is nowhere in the report.
         files: Input files.
         parameters: Request parameters beside model and messages.
-        concurrency: Requests in flight at once.
+        concurrency: Most requests in flight at once.
         output_dir: Where the artifact is, or will be.
         rows: Rows that are asked about.
-        prompt_chars: Characters in all messages; 0 unless it was a dry run.
+        estimate: Requests, tokens and cost.
         previews: First rendered messages; only in a dry run.
         artifact: The published artifact; None in a dry run.
         counts: Rows, answers, failures and tokens in the artifact.
+        spend: What the run spent over all its sessions.
+        session: What this session did; all zeros where nothing was left to ask.
+        resend_unknown: What the manifest says of requests whose answer is lost.
     """
 
     model: str
@@ -63,10 +83,13 @@ class JobReport:
     concurrency: int
     output_dir: str
     rows: int = 0
-    prompt_chars: int = 0
+    estimate: Estimate = field(default_factory=Estimate)
     previews: tuple[list[dict[str, Any]], ...] = ()
     artifact: ArtifactMeta | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    spend: dict[str, Any] = field(default_factory=dict)
+    session: dict[str, Any] = field(default_factory=dict)
+    resend_unknown: str = "ask"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -80,6 +103,8 @@ def run_manifest(
     dry_run: bool = False,
     overrides: Mapping[str, Any] | None = None,
     progress: ProgressCallback | None = None,
+    confirm: ConfirmCallback | None = None,
+    announce: Callable[[JobReport], object] | None = None,
 ) -> JobReport:
     """Check a manifest, then collect what it asks for.
 
@@ -90,6 +115,8 @@ def run_manifest(
         dry_run: Render every prompt and say what would be done, but send and write nothing.
         overrides: Values that replace those of the manifest, such as `{"max_samples": 10}`.
         progress: Called after each finished row.
+        confirm: Asked whether to send again what was sent and has no answer, where the manifest says `ask`.
+        announce: Called with the report of the plan before anything is sent.
 
     Returns:
         The plan with the first rendered prompts, or the artifact with its counts.
@@ -97,11 +124,18 @@ def run_manifest(
     Raises:
         ConfigError: Manifest, environment, files, columns or template don't go together, or there is no key.
         RecordError: A row has no prompt; nothing was sent.
+        CollectionStoppedError: The budget is used up, or the endpoint is down; it is resumable.
         TeacherError: The collection had to stop; it is resumable.
         ArtifactError: The output folder is foreign or can't be written.
     """
     job = _prepare(manifest, os.environ if env is None else env, overrides)
-    return _plan(job) if dry_run else _collect(job, progress)
+    planned = _plan(job)
+    if dry_run:
+        return planned
+    job.endpoint.check_key()
+    if announce is not None:
+        announce(planned)
+    return _collect(job, replace(planned, previews=()), progress, confirm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +145,7 @@ class _Job:
     manifest: CollectionManifest
     inputs: Inputs
     renderer: PromptRenderer
-    base_url: str
-    env: Mapping[str, str]
+    endpoint: Endpoint
 
     def carried(self) -> tuple[str, ...] | None:
         return None if self.manifest.carry_columns is None else tuple(self.manifest.carry_columns)
@@ -124,14 +157,16 @@ class _Job:
         for number, row in enumerate(rows):
             names = row.values if carried is None else carried
             columns = {name: row.values.get(name) for name in names}
-            yield TeacherRequest(number, self.renderer.messages(row), columns)
+            yield TeacherRequest(number, self.renderer.messages(row), columns, tools=self.renderer.tools(row))
 
 
 def _prepare(manifest: Any, env: Mapping[str, str], overrides: Mapping[str, Any] | None) -> _Job:
     from nexa_distill.manifest import load_manifest
 
-    checked = load_manifest(manifest, overrides=overrides, secret=_setting(env, "OPENAI_API_KEY"))
+    secret = env.get("OPENAI_API_KEY", "").strip() or None
+    checked = load_manifest(manifest, overrides=overrides, secret=secret)
     checked.settings()
+    endpoint = Endpoint.of(env, allow_http=checked.allow_http)
     renderer = PromptRenderer.of(checked)
     inputs = Inputs.find(checked.input)
     inputs.check_columns(renderer.columns, renderer.source)
@@ -142,83 +177,79 @@ def _prepare(manifest: Any, env: Mapping[str, str], overrides: Mapping[str, Any]
             f"input columns {taken} have names that the output needs",
             remedy="rename them, or name the others in carry_columns",
         )
-    return _Job(checked, inputs, renderer, _base_url(env), env)
+    return _Job(checked, inputs, renderer, endpoint)
 
 
 def _plan(job: _Job) -> JobReport:
+    """Render every prompt: what can't be asked is found before anything is paid for."""
+    import orjson
+
+    settings = job.manifest.settings()
+    shared = len(orjson.dumps({"model": settings.model, **settings.parameters()}))
     previews: list[list[dict[str, Any]]] = []
-    rows = chars = 0
+    rows = size = 0
     for request in job.requests():
         rows += 1
-        chars += sum(len(str(message.get("content") or "")) for message in request.messages)
+        size += len(orjson.dumps(request.asked()))
         if len(previews) < _PREVIEWS:
             previews.append([dict(message) for message in request.messages])
-    return replace(_report(job), rows=rows, prompt_chars=chars, previews=tuple(previews))
-
-
-def _collect(job: _Job, progress: ProgressCallback | None) -> JobReport:
-    meta = collect_teacher(
-        job.requests(),
-        job.manifest.output_dir,
-        client=_client(job),
-        settings=job.manifest.settings(),
-        progress=progress,
-        column_types=job.inputs.column_types(),
+    worst = settings.bounds(size + rows * shared)
+    answers = worst.completion_tokens * rows or None
+    price = settings.price
+    priced = price is not None and answers is not None
+    estimate = Estimate(
+        requests=rows,
+        prompt_bytes=size,
+        prompt_tokens=size // _BYTES_PER_TOKEN,
+        completion_tokens=answers,
+        cost=price.of(size // _BYTES_PER_TOKEN, answers or 0) if priced and price else None,
+        worst_cost=price.of(worst.prompt_tokens, answers or 0) if priced and price else None,
     )
-    counts = json.loads((meta.path / MANIFEST_NAME).read_bytes())["counts"]
-    return replace(_report(job), rows=counts["rows"], artifact=meta, counts=counts)
-
-
-def _report(job: _Job) -> JobReport:
-    settings = job.manifest.settings()
     return JobReport(
         model=settings.model,
-        endpoint=clean_endpoint(job.base_url),
-        key_present=_setting(job.env, "OPENAI_API_KEY") is not None,
+        endpoint=job.endpoint.shown,
+        key_present=job.endpoint.key is not None,
         files=tuple(str(file.path) for file in job.inputs.files),
         parameters=settings.parameters(),
         concurrency=settings.concurrency,
         output_dir=str(job.manifest.output_dir.absolute()),
+        rows=rows,
+        estimate=estimate,
+        previews=tuple(previews),
+        resend_unknown=settings.resend_unknown,
     )
 
 
-def _client(job: _Job) -> AsyncOpenAI:
-    with needed("openai", "teacher collection"):
-        import openai
+def _collect(
+    job: _Job, planned: JobReport, progress: ProgressCallback | None, confirm: ConfirmCallback | None
+) -> JobReport:
+    sent = 0
 
-    key = _setting(job.env, "OPENAI_API_KEY")
-    if key is None and not _is_loopback(job.base_url):
-        raise ConfigError(
-            f"OPENAI_API_KEY is not set, and {clean_endpoint(job.base_url)} is not on this machine",
-            remedy="export OPENAI_API_KEY, or point OPENAI_BASE_URL to a local server",
-        )
-    return openai.AsyncOpenAI(
-        api_key=key or _NO_KEY,
-        base_url=job.base_url,
-        organization=_setting(job.env, "OPENAI_ORG_ID"),
-        project=_setting(job.env, "OPENAI_PROJECT_ID"),
-        max_retries=0,
+    def watch(told: Any) -> None:
+        nonlocal sent
+        sent = told.requests
+        if progress is not None:
+            progress(told)
+
+    meta = collect_teacher(
+        job.requests(),
+        job.manifest.output_dir,
+        client=job.endpoint.client(),
+        settings=job.manifest.settings(),
+        progress=watch,
+        column_types=job.inputs.column_types(),
+        journal=job.manifest.journal.policy(),
+        confirm=confirm,
+        sft=job.manifest.sft,
+        provenance={"files": job.inputs.digests()},
     )
-
-
-def _setting(env: Mapping[str, str], name: str) -> str | None:
-    return env.get(name, "").strip() or None
-
-
-def _base_url(env: Mapping[str, str]) -> str:
-    url = _setting(env, "OPENAI_BASE_URL") or _DEFAULT_BASE_URL
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(
-            f"OPENAI_BASE_URL {clean_endpoint(url)!r} is no web address",
-            remedy="for example http://127.0.0.1:8000/v1",
-        )
-    return url
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    told = json.loads((meta.path / MANIFEST_NAME).read_bytes())
+    session = {**told["session"], "requests": sent} if sent else dict.fromkeys(told["session"], 0)
+    return replace(
+        planned,
+        rows=told["counts"]["rows"],
+        artifact=meta,
+        counts=told["counts"],
+        spend=told["spend"],
+        session=session,
+    )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
-    from openai import AsyncOpenAI
-
-__all__ = ["client_for_own_loop", "in_thread", "run_to_completion"]
+__all__ = ["in_thread", "run_to_completion"]
 
 _T = TypeVar("_T")
 
@@ -53,19 +50,3 @@ async def in_thread(work: Callable[[], _T]) -> _T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-@asynccontextmanager
-async def client_for_own_loop(client: AsyncOpenAI) -> AsyncIterator[AsyncOpenAI]:
-    """Give a copy of `client` that may be used in the running loop, and leaves no connection behind.
-
-    Connections belong to the loop that opened them. So the SDK's default HTTP client is replaced by a fresh
-    one; one that the user passed in (a proxy, a certificate) is used as it is.
-    """
-    import openai
-
-    if type(client._client).__name__ != "AsyncHttpxClientWrapper":  # noqa: SLF001 (the SDK doesn't say it otherwise)
-        yield client
-        return
-    async with openai.DefaultAsyncHttpxClient() as http_client:
-        yield client.with_options(http_client=http_client)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from nexa_distill.answer import Answer
-from nexa_distill.plan import KEY_COLUMN
-from nexa_distill.soft_targets import LABELS_METADATA, OUTPUTS_NAME, label_distribution
+from nexa_distill.keeper import State
+from nexa_distill.label_mass import label_mass
+from nexa_distill.output_file import LABELS_METADATA, OUTPUTS_NAME
+from nexa_distill.plan import KEY_COLUMN, NO_COLUMNS
+from nexa_distill.request import KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pyarrow as pa
+    from nexa_data._core import TeacherJournal
 
-    from nexa_distill.ask import Outcome
-    from nexa_distill.journal import AnswerJournal
+    from nexa_distill.gate import GateKeeper
     from nexa_distill.plan import Plan
     from nexa_distill.settings import TeacherSettings
 
@@ -25,35 +27,19 @@ __all__ = [
     "MANIFEST_NAME",
     "OUTPUT_COLUMNS",
     "Counts",
-    "published_answers",
+    "counts_dict",
+    "counts_of",
     "write_manifest",
     "write_outputs",
 ]
 
 MANIFEST_NAME = "manifest.json"
+"""File of an artifact of kind `teacher-outputs` that says how it came about."""
 
-OUTPUT_COLUMNS = frozenset(
-    {
-        KEY_COLUMN,
-        "teacher_output",
-        "model_id",
-        "latency_ms",
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "finish_reason",
-        "system_fingerprint",
-        "attempt",
-        "status",
-        "error",
-        "logprobs",
-        "label_probs",
-        "residual_mass",
-    }
-)
-"""Column names that no carried column may have."""
+LOGPROB_COLUMNS = ("token_bytes", "token_ids", "token_logprobs", "top_bytes", "top_ids", "top_logprobs")
+"""Columns of what was said of each token; ids are null where the endpoint gives none."""
 
-_ANSWER_FIELDS = (
+_ANSWER_COLUMNS = (
     "model_id",
     "latency_ms",
     "prompt_tokens",
@@ -61,33 +47,68 @@ _ANSWER_FIELDS = (
     "total_tokens",
     "finish_reason",
     "system_fingerprint",
-    "attempt",
+    "reasoning",
+    "tool_calls",
+    "refusal",
 )
+
+OUTPUT_COLUMNS = frozenset(
+    {
+        KEY_COLUMN,
+        "sample",
+        "teacher_output",
+        "attempt",
+        "status",
+        "error",
+        "label_probs",
+        "residual_mass",
+        *_ANSWER_COLUMNS,
+        *LOGPROB_COLUMNS,
+    }
+)
+"""Column names that no carried column may have."""
+
+_KEYS_PER_DECODE = 1024
+_KEYS_PER_DECODE_WITH_LOGPROBS = 128
+_NOT_ASKED = "it wasn't asked"
+_PURGED = "its answer was purged, and no artifact that holds it was found"
+_FEW_CHOICES = "the endpoint gave fewer answers than were asked for"
 
 
 @dataclass(slots=True)
 class Counts:
-    """What the rows of an output add up to; tokens are those of its answers, whichever run paid for them."""
+    """What the rows of an output add up to; tokens are those of its answers, whichever run paid for them.
+
+    Args:
+        rows: Rows of the output: requests, times answers per request.
+        ok: Rows with an answer that is used.
+        failed: Rows that the endpoint refused.
+        unknown: Rows that were sent and whose answer is lost.
+        rejected: Rows whose answer the quality gate refused; the answer stands beside the reason.
+        length: Answers that were cut at `max_tokens`.
+        without_label: Answers without any label among their alternatives.
+        prompt_tokens: Prompt tokens of all answers; those of `n` answers to one prompt count once.
+        completion_tokens: Answered tokens.
+    """
 
     rows: int = 0
     ok: int = 0
     failed: int = 0
+    unknown: int = 0
+    rejected: int = 0
     length: int = 0
     without_label: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-def write_outputs(
-    folder: Path, plan: Plan, journal: AnswerJournal, outcome: Outcome, settings: TeacherSettings
-) -> Counts:
+def write_outputs(folder: Path, plan: Plan, journal: TeacherJournal, settings: TeacherSettings) -> Counts:
     """Write the rows of `plan` with their answers to `teacher_outputs.parquet` in `folder`.
 
     Args:
         folder: Folder to write into.
         plan: The rows and their carried columns.
         journal: The answers.
-        outcome: The failures.
         settings: What was asked; decides about the columns for log probabilities and labels.
 
     Returns:
@@ -96,27 +117,190 @@ def write_outputs(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    counts = Counts()
-    answered = _answer_schema(settings)
-    carried = [field for field in plan.schema if field.name != KEY_COLUMN]
+    writer = _OutputWriter(plan, journal, settings)
     metadata = {LABELS_METADATA: json.dumps(list(settings.labels))} if settings.labels else None
-    schema = pa.schema([*carried, plan.schema.field(KEY_COLUMN), *answered], metadata=metadata)
-    with pq.ParquetWriter(folder / OUTPUTS_NAME, schema, compression="zstd") as writer:
+    carried = [field for field in plan.schema if field.name != NO_COLUMNS]
+    schema = pa.schema([*carried, *writer.fields], metadata=metadata)
+    first = 0
+    with pq.ParquetWriter(folder / OUTPUTS_NAME, schema, compression="zstd") as file:
         for table in plan.tables():
-            rows = [
-                _row(key, counts, journal, outcome, settings) for key in table.column(KEY_COLUMN).to_pylist()
+            for start in range(0, table.num_rows, writer.keys_per_decode):
+                piece = table.slice(start, writer.keys_per_decode)
+                file.write_table(writer.table(piece, first + start, schema))
+            first += table.num_rows
+    return writer.counts
+
+
+class _OutputWriter:
+    """Joins carried columns with decoded answers, a piece at a time."""
+
+    def __init__(self, plan: Plan, journal: TeacherJournal, settings: TeacherSettings) -> None:
+        self.counts = Counts()
+        self._plan = plan
+        self._journal = journal
+        self._settings = settings
+        self._gate: GateKeeper | None = None if settings.gate.idle else settings.gate.keeper()
+        self.keys_per_decode = _KEYS_PER_DECODE_WITH_LOGPROBS if settings.logprobs else _KEYS_PER_DECODE
+        self.fields = _fields(settings)
+
+    def table(self, carried: pa.Table, first: int, schema: pa.Schema) -> pa.Table:
+        """Return the output of the requests from `first` on, one row per answer."""
+        import pyarrow as pa
+
+        keys = bytes(self._plan.keys[first * KEY_BYTES : (first + carried.num_rows) * KEY_BYTES])
+        batch = self._journal.completions(keys, logprobs=self._settings.logprobs)
+        decoded = pa.Table.from_batches([pa.record_batch(batch)])
+        answers, index = self._every_choice(decoded, carried.num_rows)
+        columns = {name: answers.column(name) for name in answers.column_names}
+        # After the decoded ones, of which some (text, state) have names that a carried column may have.
+        columns |= {name: carried.column(name).take(index) for name in carried.column_names}
+        hexed = pa.array([keys[at : at + KEY_BYTES].hex() for at in range(0, len(keys), KEY_BYTES)])
+        columns[KEY_COLUMN] = hexed.take(index)
+        columns["teacher_output"] = answers.column("text")
+        if self._settings.n > 1:
+            columns["sample"] = answers.column("choice")
+        columns |= self._judged(answers, index.to_pylist(), first)
+        if self._settings.labels:
+            columns |= self._labelled(answers)
+        return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+    def _every_choice(self, decoded: pa.Table, n_keys: int) -> tuple[pa.Table, pa.Array]:
+        """Return `n` rows per request, those that the endpoint didn't give as nulls, and each row's request."""
+        import pyarrow as pa
+
+        n = self._settings.n
+        keys, choices = _counted(n_keys, n)
+        choice = decoded["choice"].fill_null(0)
+        if decoded["key_index"].cast(pa.int64()).equals(keys) and choice.equals(choices):
+            return decoded.set_column(
+                decoded.schema.get_field_index("choice"), "choice", choices
+            ), keys.chunk(0)
+        found = list(zip(decoded["key_index"].to_pylist(), decoded["choice"].to_pylist(), strict=True))
+        places = {(key, choice or 0): row for row, (key, choice) in enumerate(found)}
+        wanted = [(key, choice) for key in range(n_keys) for choice in range(n)]
+        rows = [places.get(each) for each in wanted]
+        answers = decoded.take(pa.array(rows, pa.int64()))
+        choices = pa.array([choice for _, choice in wanted], pa.int32())
+        answers = answers.set_column(answers.schema.get_field_index("choice"), "choice", choices)
+        return answers, pa.array([key for key, _ in wanted], pa.int64())
+
+    def _judged(self, answers: pa.Table, index: list[int], first: int) -> dict[str, pa.Array]:
+        """Return `status`, `error` and `attempt` of each row, and count it."""
+        import pyarrow as pa
+
+        if self._gate is None and not answers.column("attempt").null_count:
+            return self._all_ok(answers)
+        statuses: list[str] = []
+        errors: list[str | None] = []
+        attempts: list[int | None] = []
+        named = (
+            "finish_reason",
+            "text",
+            "refusal",
+            "prompt_tokens",
+            "completion_tokens",
+            "choice",
+            "attempt",
+        )
+        columns = [answers.column(name).to_pylist() for name in named]
+        for offset, finish, text, refusal, prompt, completion, choice, attempt in zip(
+            index, *columns, strict=True
+        ):
+            status, error = self._status(self._plan.key(first + offset), attempt)
+            if status == "ok":
+                self.counts.length += finish == "length"
+                if choice == 0:
+                    self.counts.prompt_tokens += prompt or 0
+                    self.counts.completion_tokens += completion or 0
+                error = None
+                if self._gate is not None:
+                    error = self._gate.judge(text, refusal=refusal, finish_reason=finish)
+                status = "rejected" if error else "ok"
+            self.counts.rows += 1
+            setattr(self.counts, status, getattr(self.counts, status) + 1)
+            statuses.append(status)
+            errors.append(error)
+            attempts.append(attempt or self._journal.attempt(self._plan.key(first + offset)) or None)
+        return {
+            "status": pa.array(statuses),
+            "error": pa.array(errors, pa.string()),
+            "attempt": pa.array(attempts, pa.int32()),
+        }
+
+    def _all_ok(self, answers: pa.Table) -> dict[str, pa.Array]:
+        """Judge rows of which every one has an answer, where none is refused: no row is looked at alone."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = answers.num_rows
+        self.counts.rows += rows
+        self.counts.ok += rows
+        self.counts.length += pc.sum(pc.equal(answers.column("finish_reason"), "length")).as_py() or 0
+        first = answers.filter(pc.equal(answers.column("choice"), 0))
+        self.counts.prompt_tokens += pc.sum(first.column("prompt_tokens")).as_py() or 0
+        self.counts.completion_tokens += pc.sum(first.column("completion_tokens")).as_py() or 0
+        return {
+            "status": pa.repeat("ok", rows),
+            "error": pa.nulls(rows, pa.string()),
+            "attempt": answers.column("attempt"),
+        }
+
+    def _status(self, key: bytes, attempt: int | None) -> tuple[str, str | None]:
+        state = self._journal.state(key)
+        if state == State.ANSWERED:
+            return ("failed", _FEW_CHOICES) if attempt is None else ("ok", None)
+        if state == State.PURGED:
+            return "unknown", _PURGED
+        if state in {State.OPEN, State.LOST}:
+            return "unknown", self._journal.reason(key) or "interrupted"
+        return "failed", self._journal.reason(key) or _NOT_ASKED
+
+    def _labelled(self, answers: pa.Table) -> dict[str, pa.Array]:
+        import pyarrow as pa
+
+        labels = self._settings.labels
+        probabilities: list[list[float] | None] = []
+        residuals: list[float | None] = []
+        tokens = answers.column("token_bytes").to_pylist()
+        columns = [
+            answers.column(name).to_pylist() for name in ("token_logprobs", "top_bytes", "top_logprobs")
+        ]
+        for sampled, own, texts, logprobs in zip(tokens, *columns, strict=True):
+            if not sampled:
+                probabilities.append(None)
+                residuals.append(None)
+                continue
+            top = [
+                [*zip(text, logprob, strict=True), (token, mine)]
+                if token not in text
+                else list(zip(text, logprob, strict=True))
+                for token, mine, text, logprob in zip(sampled, own, texts, logprobs, strict=True)
             ]
-            answers = pa.Table.from_pylist(rows, schema=answered)
-            columns = {name: table.column(name) for name in table.column_names}
-            columns |= {name: answers.column(name) for name in answered.names}
-            writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
-    return counts
+            mass, residual = label_mass(top, sampled, labels)
+            self.counts.without_label += not any(mass)
+            probabilities.append(mass)
+            residuals.append(residual)
+        return {
+            "label_probs": pa.array(probabilities, pa.list_(pa.float32())),
+            "residual_mass": pa.array(residuals, pa.float32()),
+        }
 
 
-def _answer_schema(settings: TeacherSettings) -> pa.Schema:
+def _counted(n_keys: int, n: int) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the request and the choice of each row where each request has all its answers, in order."""
+    import numpy as np
     import pyarrow as pa
 
-    fields = [
+    keys = pa.array(np.repeat(np.arange(n_keys, dtype=np.int64), n))
+    choices = pa.array(np.tile(np.arange(n, dtype=np.int32), n_keys))
+    return pa.chunked_array([keys]), pa.chunked_array([choices])
+
+
+def _fields(settings: TeacherSettings) -> list[pa.Field]:
+    import pyarrow as pa
+
+    named = [
+        (KEY_COLUMN, pa.string()),
         ("teacher_output", pa.string()),
         ("model_id", pa.string()),
         ("latency_ms", pa.float64()),
@@ -125,74 +309,40 @@ def _answer_schema(settings: TeacherSettings) -> pa.Schema:
         ("total_tokens", pa.int64()),
         ("finish_reason", pa.string()),
         ("system_fingerprint", pa.string()),
+        ("reasoning", pa.string()),
+        ("tool_calls", pa.string()),
+        ("refusal", pa.string()),
         ("attempt", pa.int32()),
         ("status", pa.string()),
         ("error", pa.string()),
     ]
+    if settings.n > 1:
+        named.insert(1, ("sample", pa.int32()))
     if settings.logprobs:
-        token = [("token", pa.string()), ("logprob", pa.float32())]
-        fields.append(("logprobs", pa.list_(pa.struct([*token, ("top", pa.list_(pa.struct(token)))]))))
+        each = dict(zip(LOGPROB_COLUMNS, (pa.binary(), pa.int32(), pa.float32()) * 2, strict=True))
+        named += [
+            (name, pa.list_(pa.list_(kind)) if name.startswith("top") else pa.list_(kind))
+            for name, kind in each.items()
+        ]
     if settings.labels:
-        fields += [("label_probs", pa.list_(pa.float32())), ("residual_mass", pa.float32())]
-    return pa.schema(fields)
+        named += [("label_probs", pa.list_(pa.float32())), ("residual_mass", pa.float32())]
+    return [pa.field(name, kind) for name, kind in named]
 
 
-def _row(
-    key: str, counts: Counts, journal: AnswerJournal, outcome: Outcome, settings: TeacherSettings
-) -> dict[str, Any]:
-    index = counts.rows
-    counts.rows += 1
-    if key not in journal:
-        failure = outcome.failures[index]
-        counts.failed += 1
-        return {"attempt": failure.attempt, "status": "failed", "error": failure.error}
-    answer = Answer(**journal.read(key))
-    counts.ok += 1
-    counts.length += answer.finish_reason == "length"
-    counts.prompt_tokens += answer.prompt_tokens or 0
-    counts.completion_tokens += answer.completion_tokens or 0
-    row = {name: getattr(answer, name) for name in (*_ANSWER_FIELDS, "logprobs")}
-    row |= {"teacher_output": answer.text, "status": "ok"}
-    if settings.labels:
-        found = label_distribution(answer.first_token(), settings.labels)
-        counts.without_label += not found.seen
-        row |= {"label_probs": found.probabilities, "residual_mass": found.residual_mass}
-    return row
-
-
-def write_manifest(folder: Path, inputs: Mapping[str, Any], outcome: Outcome, counts: Counts) -> None:
-    """Write `manifest.json`: what was asked, what came of it, and what this run did. It holds no key."""
-    document = {
-        "schema_version": 1,
-        **inputs,
-        "counts": asdict(counts),
-        "run": {
-            "answered": outcome.ok,
-            "reused": outcome.reused,
-            "failed": len(outcome.failures),
-            "requests_sent": outcome.requests,
-            "sent_but_lost": outcome.lost,
-            "wall_s": round(outcome.wall_s, 3),
-        },
-    }
+def write_manifest(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write `manifest.json`: what was asked, what came of it, and what this session did. It holds no key."""
+    document = {"schema_version": 2, **told}
     (folder / MANIFEST_NAME).write_text(
-        json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+        json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
     )
 
 
-def published_answers(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return (request key, answer) of each answered row of an earlier output: nobody pays for it again."""
-    import pyarrow.parquet as pq
+def counts_of(document: Mapping[str, Any]) -> Counts:
+    """Return the counts in a manifest; those that an older one doesn't know are 0."""
+    known = {field.name for field in fields(Counts)}
+    return Counts(**{name: value for name, value in document.get("counts", {}).items() if name in known})
 
-    with pq.ParquetFile(file) as parquet:
-        names = set(parquet.schema_arrow.names)
-        wanted = [
-            name
-            for name in (KEY_COLUMN, "status", "teacher_output", "logprobs", *_ANSWER_FIELDS)
-            if name in names
-        ]
-        for batch in parquet.iter_batches(batch_size=4096, columns=wanted):
-            for row in batch.to_pylist():
-                key, status, text = row.pop(KEY_COLUMN), row.pop("status"), row.pop("teacher_output")
-                if status == "ok":
-                    yield key, Answer(text=text, **row).as_dict()
+
+def counts_dict(counts: Counts) -> dict[str, int]:
+    """Return plain values for a manifest."""
+    return asdict(counts)

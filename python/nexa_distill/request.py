@@ -9,9 +9,10 @@ from typing import Any
 
 from nexa_data.errors import RecordError
 
-__all__ = ["TeacherRequest", "clean_endpoint", "request_key"]
+__all__ = ["KEY_BYTES", "TeacherRequest", "clean_endpoint", "request_key"]
 
-_KEY_HEX = 32
+KEY_BYTES = 16
+"""Bytes of a request's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class TeacherRequest:
         row: The row's number in its source, counted from 0; errors name it.
         messages: Chat messages as the API takes them, at least one.
         columns: Input columns to carry to the output, by name.
+        tools: Tools of this request, as the API takes them; those of all requests stand in `extra_body`.
 
     Raises:
         RecordError: The messages aren't chat messages.
@@ -30,6 +32,7 @@ class TeacherRequest:
     row: int
     messages: Sequence[Mapping[str, Any]]
     columns: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no endpoint would take."""
@@ -39,6 +42,11 @@ class TeacherRequest:
                 f"row {self.row}: messages aren't a list of chat messages",
                 remedy='give a list such as [{"role": "user", "content": "…"}]',
             )
+
+    def asked(self) -> dict[str, Any]:
+        """Return the part of the body that is this request's own."""
+        own: dict[str, Any] = {"messages": self.messages}
+        return own if self.tools is None else {**own, "tools": self.tools}
 
 
 def _is_message(message: object) -> bool:
@@ -59,19 +67,18 @@ def clean_endpoint(base_url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def request_key(endpoint: str, body: Mapping[str, Any], occurrence: int = 0) -> str:
-    """Return the identity of a request: 128 bits of sha256, as hex.
+def request_key(endpoint: str, parameters: bytes, asked: bytes, sample: int = 0) -> bytes:
+    """Return the identity of a request: 128 bits of sha256.
 
     Args:
         endpoint: Base URL without credentials; the same prompt to another endpoint is another request.
-        body: The request body: model, messages and parameters. Headers, and so the key, are no part of it.
-        occurrence: How many equal requests came before in the same run: rows that ask the same are sampled
+        parameters: Model and parameters as canonical JSON. Headers, and so the key, are no part of it.
+        asked: What is the request's own, as canonical JSON.
+        sample: How many equal requests came before in the same run: rows that ask the same are sampled
             independently, and each keeps its own answer.
-
-    Raises:
-        TypeError: The body isn't JSON.
     """
-    import orjson
-
-    text = orjson.dumps([endpoint, body, occurrence], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()[:_KEY_HEX]
+    digest = hashlib.sha256()
+    for part in (endpoint.encode(), parameters, asked, str(sample).encode()):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()[:KEY_BYTES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,9 @@ def test_a_manifest_becomes_an_artifact_and_the_result_is_on_stdout(
     shown = capsys.readouterr()
     assert str(tmp_path / "out") in shown.out
     assert "sha256:" in shown.out
-    assert shown.err == ""
+    assert shown.err.startswith("asking m at http://127.0.0.1")
+    assert "3, " in shown.err
+    assert len(shown.err.splitlines()) == 1
 
 
 def test_the_manifest_may_come_from_the_environment_and_options_win_over_it(
@@ -171,7 +174,9 @@ def test_a_dry_run_shows_the_plan_and_three_prompts_and_sends_and_writes_nothing
     assert "user: Answer q2 (2)" in shown
     assert "OPENAI_API_KEY is not set" in shown
     assert '"top_logprobs": 20' in shown
-    assert "requests     3, 39 characters" in shown
+    assert re.search(r"requests +3, \d+ B, up to 64 at once", shown)
+    assert re.search(r"tokens +about \d+ of prompts, unbounded of answers", shown)
+    assert "nothing was sent" in shown
     assert upstream.bodies == []
     assert not (tmp_path / "out").exists()
 
@@ -370,7 +375,7 @@ def test_an_endpoint_that_refuses_is_exit_1_and_debug_shows_where(
     upstream.status = 401
     assert main(argv=["--manifest", str(manifest())]) == 1
     shown = capsys.readouterr().err
-    assert shown.startswith("error: the run stopped after 0 of 3 rows")
+    assert "\nerror: the run stopped after 0 of 3 rows" in shown
     assert "Traceback" not in shown
     with pytest.raises(Exception, match="the run stopped"):
         main(argv=["--manifest", str(manifest()), "--debug"])
@@ -378,7 +383,11 @@ def test_an_endpoint_that_refuses_is_exit_1_and_debug_shows_where(
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_job_is_exit_4_and_the_next_one_goes_on(
-    upstream: Upstream, manifest: Callable[..., Path], tmp_path: Path, name: str
+    upstream: Upstream,
+    manifest: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
     path = manifest(concurrency=1)
     upstream.go_on.clear()
@@ -389,10 +398,18 @@ def test_an_interrupted_job_is_exit_4_and_the_next_one_goes_on(
         process.send_signal(getattr(signal, name))
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 4
-    assert errors == "interrupted: what was answered is kept; run the same command again to go on\n"
+    assert errors.endswith("\ninterrupted: what was answered is kept; run the same command again to go on\n")
     upstream.go_on.set()
-    assert main(argv=["--manifest", str(path)]) == 0
-    assert pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").num_rows == 3
+    sent = len(upstream.bodies)
+    assert main(argv=["--manifest", str(path)]) == 4  # one was in flight: nobody has said to send it again
+    said = capsys.readouterr().err
+    assert "rows without an answer (from 0): 0" in said
+    assert "--resend-unknown always" in said
+    assert len(upstream.bodies) == sent + 2
+    assert main(argv=["--manifest", str(path), "--resend-unknown", "always"]) == 0
+    assert len(upstream.bodies) == sent + 3
+    rows = pq.read_table(tmp_path / "out" / "teacher_outputs.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["ok"] * 3
 
 
 @pytest.mark.usefixtures("upstream")

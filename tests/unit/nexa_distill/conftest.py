@@ -1,63 +1,24 @@
-"""A real teacher and a server with faults, both on loopback."""
+"""A server with faults, on loopback."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
 from aiohttp import web
 from nexa_distill.collect_teacher import TeacherRequest, TeacherSettings, collect_teacher
 
-TEACHER_DATA = Path(__file__).parents[2] / "data" / "teacher"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SECRET = "sk-test-0123456789abcdefghijklmnop"  # noqa: S105 (a test looks for it everywhere)
 
-_SERVE = """
-import socket, sys, xllamacpp
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-p = xllamacpp.CommonParams()
-p.model.path, p.hostnames, p.port = sys.argv[1], ["127.0.0.1"], port
-p.n_parallel, p.n_ctx, p.cpuparams.n_threads = 16, 4096, 1
-server = xllamacpp.Server(p)
-print(f"PORT={port}", flush=True)
-sys.stdin.read()
-"""
-
 Reply = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
-
-
-@pytest.fixture(scope="session")
-def teacher_url() -> Iterator[str]:
-    """Base URL of llama.cpp's own server with the tiny model; it dies with the test session."""
-    pytest.importorskip("xllamacpp", reason="the real teacher needs xllamacpp (extra `dev`)")
-    command = [sys.executable, "-c", _SERVE, str(TEACHER_DATA / "tiny.gguf")]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        port = next((line[5:].strip() for line in process.stdout if line.startswith("PORT=")), None)
-        try:
-            assert port, "the teacher didn't start"
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.kill()
-
-
-@pytest.fixture(scope="session")
-def reference() -> list[dict[str, Any]]:
-    """Prompts with the tiny model's own probabilities, computed in torch."""
-    loaded: list[dict[str, Any]] = json.loads((TEACHER_DATA / "reference.json").read_text())
-    return loaded
 
 
 def completion(text: str, top: dict[str, float] | None = None, finish_reason: str = "stop") -> dict[str, Any]:

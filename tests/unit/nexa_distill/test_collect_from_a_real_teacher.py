@@ -17,7 +17,7 @@ from nexa_distill.collect_teacher import (
     collect_teacher,
     collect_teacher_async,
 )
-from nexa_distill.soft_targets import read_soft_targets
+from nexa_distill.read_outputs import read_soft_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,19 +46,16 @@ def test_label_probabilities_over_http_equal_the_models_own(
     assert set(table.column("finish_reason").to_pylist()) == {"length"}
     assert set(table.column("teacher_output").to_pylist()) <= {"A", "B"}
     for item, row in zip(reference, table.to_pylist(), strict=True):
-        raw = [p * (1 - row["residual_mass"]) for p in row["label_probs"]]
-        assert raw == pytest.approx([item["p_A_model"], item["p_B_model"]], abs=1e-3)
-        total = item["p_A_model"] + item["p_B_model"]
-        assert row["label_probs"] == pytest.approx(
-            [item["p_A_model"] / total, item["p_B_model"] / total], abs=1e-3
-        )
+        assert row["label_probs"] == pytest.approx([item["p_A_model"], item["p_B_model"]], abs=1e-3)
+        assert row["residual_mass"] == pytest.approx(1 - sum(row["label_probs"]), abs=1e-6)
         assert row["total_tokens"] == row["prompt_tokens"] + row["completion_tokens"]
         assert row["completion_tokens"] == 1
         assert row["latency_ms"] > 0
         assert row["attempt"] == 1
         assert row["error"] is None
-        assert len(row["logprobs"]) == 1
-        assert len(row["logprobs"][0]["top"]) == 20
+        assert len(row["token_logprobs"]) == len(row["top_bytes"]) == 1
+        assert len(row["top_bytes"][0]) == len(row["top_ids"][0]) == len(row["top_logprobs"][0]) == 20
+        assert row["token_bytes"] == [row["teacher_output"].encode()]
     assert verify_artifact(tmp_path / "out") == read_meta(tmp_path / "out") == meta
     assert meta.kind == "teacher-outputs"
     counts = json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]

@@ -32,9 +32,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def run_of(folder: Path) -> dict[str, int]:
-    run: dict[str, int] = json.loads((folder / "manifest.json").read_text())["run"]
-    return run
+def session_of(folder: Path) -> dict[str, int]:
+    session: dict[str, int] = json.loads((folder / "manifest.json").read_text())["session"]
+    return session
 
 
 def test_rows_come_out_in_the_order_of_the_requests(
@@ -58,33 +58,90 @@ def test_no_more_requests_are_in_flight_than_the_setting_says(
 
 
 @pytest.mark.parametrize(
-    ("fault", "lost"),
+    "fault",
     [
-        (lambda s: s.says(429, "{}", retry_after="0"), 0),
-        (lambda s: s.says(429, "{}", retry_after_ms="1"), 0),
-        (lambda s: s.says(429, "{}", retry_after="Wed, 21 Oct 2015 07:28:00 GMT"), 0),
-        (lambda s: s.says(429, "not json"), 0),
-        (lambda s: s.says(500, "<html>oops</html>"), 0),
-        (lambda s: s.says(503), 0),
-        (lambda s: s.says(408), 0),
-        (lambda s: s.says(200, '{"choices": [{"mess'), 1),
-        (lambda s: s.says(200, "<html>gateway</html>"), 1),
-        (lambda s: s.says(200, '{"error": {"message": "upstream"}}'), 1),
-        (lambda s: s.answers({"choices": []}), 1),
-        (lambda s: s.reset, 1),
-        (lambda s: s.truncated, 1),
+        lambda s: s.says(429, "{}", retry_after="0"),
+        lambda s: s.says(429, "{}", retry_after_ms="1"),
+        lambda s: s.says(429, "{}", retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+        lambda s: s.says(429, "not json"),
+        lambda s: s.says(500, "<html>oops</html>"),
+        lambda s: s.says(503),
+        lambda s: s.says(408),
     ],
 )
-def test_a_passing_fault_is_asked_again_once_and_counted_when_the_answer_may_be_lost(
-    server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path, fault: Make, lost: int
+def test_a_passing_fault_that_costs_nothing_is_asked_again_once(
+    server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path, fault: Make
 ) -> None:
     server.script.append(fault(server))
     collect(requests(1), settings())
     (row,) = rows_of(tmp_path / "out")
     assert (row["status"], row["teacher_output"], row["attempt"]) == ("ok", "P0", 2)
     assert len(server.calls) == 2
-    run = run_of(tmp_path / "out")
-    assert (run["requests_sent"], run["sent_but_lost"]) == (2, lost)
+    session = session_of(tmp_path / "out")
+    assert (session["requests"], session["lost"]) == (2, 0)
+
+
+LOSSES: list[Callable[[Any], Any]] = [
+    lambda s: s.says(200, '{"choices": [{"mess'),
+    lambda s: s.says(200, "<html>gateway</html>"),
+    lambda s: s.says(200, '{"error": {"message": "upstream"}}'),
+    lambda s: s.answers({"choices": []}),
+    lambda s: s.reset,
+    lambda s: s.truncated,
+]
+
+
+@pytest.mark.parametrize("fault", LOSSES)
+def test_a_request_whose_answer_is_lost_is_sent_again_if_the_user_says_so(
+    server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path, fault: Make
+) -> None:
+    server.script.append(fault(server))
+    collect(requests(1), settings(resend_unknown="always"))
+    (row,) = rows_of(tmp_path / "out")
+    assert (row["status"], row["teacher_output"], row["attempt"]) == ("ok", "P0", 2)
+    assert len(server.calls) == 2
+    session = session_of(tmp_path / "out")
+    assert (session["requests"], session["lost"]) == (2, 1)
+
+
+@pytest.mark.parametrize("fault", LOSSES)
+@pytest.mark.parametrize("policy", ["ask", "never"])
+def test_a_request_whose_answer_is_lost_is_unknown_and_counts_as_spent_until_somebody_decides(
+    server: Any,
+    collect: Collect,
+    settings: Make,
+    requests: Make,
+    tmp_path: Path,
+    fault: Make,
+    policy: str,
+) -> None:
+    server.script.append(fault(server))
+    for _ in range(2):
+        collect(requests(2), settings(resend_unknown=policy, concurrency=1, max_tokens=5))
+        rows = rows_of(tmp_path / "out")
+        assert [row["status"] for row in rows] == ["unknown", "ok"]
+        assert rows[0]["error"]
+        assert rows[0]["teacher_output"] is None
+        manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+        assert manifest["counts"]["unknown"] == 1
+        assert manifest["spend"]["unknown_completion_tokens"] == 5
+        assert len(server.calls) == 2
+    asked = []
+    collect(requests(2), settings(max_tokens=5), confirm=lambda unknown: bool(asked.append(unknown)) or True)
+    assert [row["teacher_output"] for row in rows_of(tmp_path / "out")] == ["P0", "P1"]
+    assert [unknown.rows for unknown in asked] == [1]
+    assert len(server.calls) == 3
+
+
+def test_what_is_lost_in_this_session_is_asked_about_at_its_end(
+    server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path
+) -> None:
+    server.script.append(server.reset)
+    collect(requests(3), settings(concurrency=1), confirm=lambda unknown: unknown.rows == 1)
+    assert [row["teacher_output"] for row in rows_of(tmp_path / "out")] == ["P0", "P1", "P2"]
+    assert len(server.calls) == 4
+    session = session_of(tmp_path / "out")
+    assert (session["ok"], session["unknown"], session["requests"], session["lost"]) == (3, 0, 4, 1)
 
 
 def test_a_hanging_request_is_given_up_after_the_timeout_and_asked_again(
@@ -93,7 +150,7 @@ def test_a_hanging_request_is_given_up_after_the_timeout_and_asked_again(
     server.script.append(server.hang)
     collect(requests(1), settings(timeout_s=0.3))
     assert rows_of(tmp_path / "out")[0]["attempt"] == 2
-    assert run_of(tmp_path / "out")["sent_but_lost"] == 1
+    assert session_of(tmp_path / "out")["lost"] == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
@@ -113,7 +170,8 @@ def test_a_request_that_the_endpoint_rejects_fails_its_row_and_no_other(
 def test_a_row_fails_after_the_last_attempt(
     server: Any, collect: Collect, settings: Make, requests: Make, tmp_path: Path
 ) -> None:
-    server.script.extend([server.says(500)] * 3)
+    # While the endpoint fails, rows that weren't asked yet go first.
+    server.script.extend([server.says(500), server.echo, server.says(500), server.says(500)])
     collect(requests(2), settings(concurrency=1, max_attempts=3))
     assert [(row["status"], row["attempt"]) for row in rows_of(tmp_path / "out")] == [
         ("failed", 3),
@@ -145,7 +203,7 @@ def test_quota_and_auth_stop_the_run_at_once_and_the_next_run_goes_on(
     server.default = server.echo
     collect(requests(50), settings(concurrency=1))
     assert len(server.calls) == 4 + 47
-    assert run_of(tmp_path / "out")["reused"] == 3
+    assert session_of(tmp_path / "out")["reused"] == 3
 
 
 def test_what_is_in_flight_when_the_run_stops_is_still_kept(
@@ -158,7 +216,7 @@ def test_what_is_in_flight_when_the_run_stops_is_still_kept(
     sent = len(server.calls)
     server.default = server.echo
     collect(requests(30), settings())
-    assert run_of(tmp_path / "out")["reused"] == 2
+    assert session_of(tmp_path / "out")["reused"] == 2
     assert len(server.calls) == sent + 28
 
 
@@ -179,12 +237,14 @@ def test_nothing_is_published_when_every_row_failed(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_endpoint_that_is_not_there_fails_the_rows_without_counting_them_as_sent(
+def test_an_endpoint_that_is_not_there_stops_the_run_without_counting_its_rows_as_spent(
     settings: Make, requests: Make, tmp_path: Path
 ) -> None:
     client = openai.AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="none")
-    with pytest.raises(TeacherError, match=r"connection failed \(ConnectError\)"):
-        collect_teacher(requests(2), tmp_path / "out", client=client, settings=settings(max_attempts=2))
+    with pytest.raises(TeacherError, match=r"connection failed \(Connection refused\)"):
+        collect_teacher(
+            requests(2), tmp_path / "out", client=client, settings=settings(max_attempts=2, outage_s=1)
+        )
 
 
 def test_an_answer_cut_at_max_tokens_is_kept_and_flagged(
@@ -234,8 +294,12 @@ def test_progress_counts_to_the_end(server: Any, collect: Collect, settings: Mak
     server.script.append(server.says(400))
     seen: list[Progress] = []
     collect(requests(6), settings(concurrency=1), progress=seen.append)
-    assert [progress.done for progress in seen] == [1, 2, 3, 4, 5, 6]
-    assert seen[-1] == Progress(done=6, ok=5, failed=1, total=6, prompt_tokens=15, completion_tokens=5)
+    done = [progress.done for progress in seen]
+    assert done == sorted(done)
+    assert set(done) == {0, 1, 2, 3, 4, 5, 6}
+    last = seen[-1]
+    assert (last.ok, last.failed, last.unknown, last.total, last.requests) == (5, 1, 0, 6, 6)
+    assert (last.prompt_tokens, last.completion_tokens, last.cost) == (15, 5, None)
 
 
 def test_an_error_in_the_callers_progress_stops_the_run_and_keeps_the_answers(
@@ -318,7 +382,7 @@ def test_the_key_is_in_no_file_log_or_error_even_if_the_endpoint_echoes_it(
     caplog.set_level(logging.DEBUG, logger="nexa_distill")
     caplog.set_level(logging.DEBUG, logger="nexa_data")
     server.script.append(server.echo)
-    collect(requests(1), settings(), output_dir=tmp_path / "first")
+    collect(requests(1, start=100), settings(), output_dir=tmp_path / "first")
     secret = server.headers[0]["Authorization"].removeprefix("Bearer ")
     assert secret.startswith("sk-")
     echo = json.dumps({"error": {"message": f"{'x' * 400} bad request with key {secret}"}})

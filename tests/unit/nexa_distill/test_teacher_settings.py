@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
 from nexa_data.errors import ConfigError, RecordError
-from nexa_distill.answer import BrokenAnswerError, parse_answer
+from nexa_distill.budget import Bounds, Budget, Price
 from nexa_distill.classify import redact, retry_after_s
+from nexa_distill.plan import Plan
 from nexa_distill.request import TeacherRequest, clean_endpoint, request_key
 from nexa_distill.settings import TeacherSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,10 @@ from nexa_distill.settings import TeacherSettings
         ({"labels": ("A", "B"), "top_logprobs": 0}, "top_logprobs"),
         ({"extra_body": {"stream": True}}, "extra_body.stream"),
         ({"extra_body": {"temperature": 1}}, "extra_body.temperature"),
+        ({"extra_body": {"n": 2}}, "extra_body.n"),
+        ({"n": 0}, "n is 0"),
+        ({"requests_per_minute": 0}, "requests_per_minute"),
+        ({"resend_unknown": "perhaps"}, "resend_unknown"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
@@ -47,16 +54,41 @@ def test_labels_ask_for_all_alternatives_unless_told_otherwise() -> None:
     assert TeacherSettings(model="m", labels=("A", "B"), top_logprobs=5).parameters()["top_logprobs"] == 5
 
 
-def test_a_request_is_identified_by_its_content_not_by_the_order_of_its_keys() -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-    same = {"messages": [{"content": "x", "role": "user"}], "model": "m"}
-    assert request_key("http://a/v1", body) == request_key("http://a/v1", same)
+def test_a_budget_that_could_not_hold_is_refused_before_anything_is_sent() -> None:
+    price = Price(prompt=1.0, completion=2.0)
+    with pytest.raises(ConfigError, match="needs the price of m"):
+        TeacherSettings(model="m", max_tokens=5, budget=Budget(max_cost=1.0))
+    with pytest.raises(ConfigError, match="needs max_tokens"):
+        TeacherSettings(model="m", budget=Budget(max_cost=1.0), price=price)
+    with pytest.raises(ConfigError, match=r"budget\.max_requests is 0"):
+        Budget(max_requests=0)
+    with pytest.raises(ConfigError, match="prompt price"):
+        Price(prompt=-1.0, completion=0.0)
+    bounded = TeacherSettings(
+        model="m", budget=Budget(max_cost=1.0), price=price, extra_body={"max_completion_tokens": 9}, n=2
+    )
+    assert bounded.bounds(100) == Bounds(100, 18)
+
+
+def test_a_request_is_identified_by_what_is_asked_of_whom_and_by_its_sample() -> None:
+    first = request_key("http://a/v1", b"{}", b"[1]")
     others = [
-        request_key("http://b/v1", body),
-        request_key("http://a/v1", {**body, "seed": 1}),
-        request_key("http://a/v1", body, 1),
+        request_key("http://b/v1", b"{}", b"[1]"),
+        request_key("http://a/v1", b"{1}", b"[1]"),
+        request_key("http://a/v1", b"{}1", b"[]"),
+        request_key("http://a/v1", b"{}", b"[1]", 1),
     ]
-    assert len({request_key("http://a/v1", body), *others}) == 4
+    assert len({first, *others}) == 5
+    assert len(first) == 16
+
+
+def test_the_order_of_keys_in_messages_is_no_other_request(tmp_path: Path) -> None:
+    turned = [{"role": "user", "content": "x"}, {"content": "x", "role": "user"}]
+    requests = (TeacherRequest(row, [message]) for row, message in enumerate(turned))
+    with Plan(requests, TeacherSettings(model="m"), "http://a/v1", spool_dir=tmp_path) as plan:
+        second = request_key(plan.endpoint, b'{"model":"m"}', plan.request(0).asked, 1)
+        assert plan.key(1) == second  # the same question, asked a second time
+        assert plan.request(0).asked == plan.request(1).asked
 
 
 @pytest.mark.parametrize("messages", [[], "text", [{"content": "x"}], [["user", "x"]], {"role": "user"}])
@@ -89,28 +121,3 @@ def test_keys_are_hidden_by_value_and_by_look_but_placeholders_are_no_secret() -
     assert redact("key abcdefgh12 used", ["abcdefgh12"]) == "key [redacted] used"
     assert redact("Incorrect key: sk-proj-abc123def456", []) == "Incorrect key: [redacted]"
     assert redact("none of them", ["none"]) == "none of them"
-
-
-def test_the_sampled_token_counts_among_the_alternatives_though_the_endpoint_leaves_it_out() -> None:
-    logprobs = {
-        "content": [{"token": "B", "logprob": -3.0, "top_logprobs": [{"token": "A", "logprob": -0.125}]}]
-    }
-    body = orjson.dumps({"choices": [{"message": {"content": "B"}, "logprobs": logprobs}]})
-    assert parse_answer(body, latency_ms=1.0, attempt=1).first_token() == [("A", -0.125), ("B", -3.0)]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"null",
-        b"[]",
-        b"{}",
-        b'{"choices": 3}',
-        b'{"choices": [{}]}',
-        b'{"choices": [{"message": {"content": [1]}}]}',
-    ],
-)
-def test_a_body_that_is_no_answer_is_broken_not_a_crash(body: bytes) -> None:
-    with pytest.raises(BrokenAnswerError):
-        parse_answer(body, latency_ms=1.0, attempt=1)
