@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from nexa_data.config_columns import Converts, PackConfig, Raggeds  # noqa: TC001 (pydantic reads annotations)
+from nexa_data.config_columns import Converts, PackConfig, Raggeds, Residual  # noqa: TC001 (pydantic reads annotations)
 from nexa_data.config_order import MixtureConfig, MixtureSource, OptionalMixture, OrderConfig
 from nexa_data.config_reading import (
     ErrorPolicy,
@@ -219,6 +219,9 @@ class BatchConfig(_Section):
     """Another type of numbers, per column, made in the pass that assembles: `{features: {dtype: float32, scale: 0.0039}}`."""
     ragged: Raggeds = Field(default_factory=dict)
     """Form of columns of lists: `{tokens: {as: padded, to: [128, 512], value: 0}}`; default: `(values, offsets)`."""
+    residual: Residual | None = None
+    """Labels that are stored as their largest probabilities: what becomes of the rest. `renormalize` scales them to sum
+    to 1, `spread` gives it to all other classes, `class` to one more, `keep` to nobody; default: as the dataset says."""
     pack: PackConfig | None = None
     """Sequences packed into rows of one length: `{column: tokens, length: 2048}`; a batch is then of rows."""
     tail: Literal["drop", "keep", "repeat", "pad"] | None = None

@@ -25,6 +25,7 @@ __all__ = [
     "PackConfig",
     "RaggedConfig",
     "Raggeds",
+    "Residual",
     "parse_converts",
     "parse_pack",
     "parse_raggeds",
@@ -45,6 +46,9 @@ Dtype = Literal[
     "float32",
     "float64",
 ]
+
+Residual = Literal["renormalize", "spread", "class", "keep"]
+"""What becomes of the probability that the stored classes of a sparse label leave to all others."""
 
 
 def _number(value: object) -> object:

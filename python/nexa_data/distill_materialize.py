@@ -1,53 +1,77 @@
-"""Soft targets on disk: one JSON file that every training script can read, written row by row."""
+"""Soft targets on disk: one JSON file that every training script can read, or shards that `build_loader` serves."""
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from nexa_data.artifacts import write_atomic
-from nexa_data.errors import RecordError
-from nexa_data.optional import needed
+from nexa_data.artifacts import is_complete, write_atomic
+from nexa_data.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    import numpy as np
     from torch import Tensor
 
 __all__ = ["DATASET_NAME", "materialize_distilled_dataset"]
 
 DATASET_NAME = "distilled_dataset.json"
 
-_TOLERANCE = 1e-3
-_TOLERANCE_16_BIT = 1e-2
-_MATRIX = 2
-_ABSENT = object()
 
-
-def materialize_distilled_dataset(
-    probabilities: Iterable[Tensor], targets: Iterable[Tensor], output_dir: Path
+def materialize_distilled_dataset(  # noqa: PLR0913 (a keyword each)
+    probabilities: Iterable[Tensor],
+    targets: Iterable[Tensor],
+    output_dir: Path,
+    *,
+    form: Literal["json", "arrow", "sparse"] = "json",
+    dtype: Literal["float32", "float16"] | None = None,
+    top_k: int | None = None,
+    columns: Iterable[Mapping[str, Any]] | None = None,
+    split: str | Mapping[str, float] = "train",
+    seed: int = 0,
+    shard_bytes: int | None = None,
 ) -> Path:
-    r"""Write teacher probabilities and targets to `distilled_dataset.json`.
+    r"""Write teacher probabilities and targets, streamed, in memory that doesn't grow with them.
 
-    The file is a JSON list of `{"teacher_probs": [...], "target": int}`. Rows are streamed: memory holds one
-    element of each iterable. Probabilities are written as float32 in the fewest digits that read back to the
-    same float32. The file appears when it is complete and durable; after an error an older one is untouched.
+    - `json`: `distilled_dataset.json`, a list of `{"teacher_probs": [...], "target": int}`. Probabilities are float32
+      in the fewest digits that read back to the same float32. The file appears when it is complete and durable; after
+      an error an older one is untouched.
+    - `arrow`: `output_dir` becomes an artifact of kind `dataset` with Arrow shards and `catalog.jsonl`, in one step. Its
+      columns are `features` (if `columns` has it), `label` (the probabilities, (C,)), `target` (int64), and what else
+      `columns` has. A config with `source_uri: OUTPUT_DIR/catalog.jsonl` loads it: batches have float32 labels (B, C).
+    - `sparse`: the same, but instead of `label` the shards have each row's largest probabilities, most probable first:
+      `target_ids` (int32), `target_logprobs`, and `residual_mass`, the probability of all the other classes. The loader
+      makes float32 labels (B, C) of them; `data.batch.residual` says what becomes of the residual mass.
 
     Args:
         probabilities: Tensors of shape `(C,)`, or `(B, C)` for batches, on any device, of any float dtype;
-            numpy arrays and lists work too. Any iterable, read once, lazily. Each row sums to 1 within 1e-3,
-            or 1e-2 for 16-bit dtypes.
-        targets: For each of them the true class: an integer scalar, or `(B,)` for batches.
-        output_dir: Folder to write into; made if it isn't there.
+            numpy arrays and lists work too. Any iterable, read once, lazily; one tensor (N, C) is its rows. Each row
+            sums to 1 within 1e-3, or 1e-2 for floats of 16 bits.
+        targets: For each of them the true class: an integer scalar, or `(B,)` or `(B, 1)` for batches. Floats are
+            refused.
+        output_dir: Folder to write into; made if it isn't there. For the Arrow forms it is the artifact: an empty or
+            new folder, or an older dataset, which is replaced when the new one is whole.
+        form: What is written.
+        dtype: Arrow forms: type of what is stored, probabilities or logarithms; default float32. float16 halves the
+            space: its probabilities are exact to 3 digits down to 6e-5, and below 3e-8 they are 0.
+        top_k: Form `sparse`: how many classes a row keeps at most; default 20. Probabilities of 0 are never kept.
+        columns: Arrow forms: for each element of `probabilities` what travels with it: a mapping of column name to
+            value (for a batch: to B values), or a `pyarrow.RecordBatch`. `features` is the student's input; floats
+            of 64 bits become 32.
+        split: Arrow forms: the split that all rows are in, or the share of each split (`{"train": 0.9, "validation": 0.1}`),
+            by a stable hash of the row's number.
+        seed: Another seed gives another cut.
+        shard_bytes: Arrow forms: bytes of a shard; memory holds three. Default 16 MiB.
 
     Returns:
-        Path of the file.
+        Path of the file: `distilled_dataset.json`, or the artifact's `catalog.jsonl`.
 
     Raises:
-        RecordError: The two have unequal lengths or are empty, or a row isn't a distribution with a target
+        RecordError: The iterables have unequal lengths or are empty, or a row isn't a distribution with a target
             among its classes; the message names the row, counted from 0 over all batches.
+        ConfigError: An option is impossible, or of another form.
+        ArtifactError: Form `json`: `output_dir` is an artifact, which isn't to be changed. Arrow forms: it holds
+            something else.
         OSError: The folder can't be written.
 
     Example:
@@ -56,127 +80,46 @@ def materialize_distilled_dataset(
         >>> path.read_text()
         '[\n{"teacher_probs":[0.25,0.75],"target":1}\n]\n'
     """
-    path = Path(output_dir) / DATASET_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, _document(_rows(probabilities, targets)))
+    folder = Path(output_dir)
+    if form in {"arrow", "sparse"}:
+        from nexa_data.distill_rows import checked_rows
+        from nexa_data.distill_shards import ShardForm, materialize_shards
+
+        shards = ShardForm(
+            sparse=form == "sparse", dtype=dtype, top_k=top_k, split=split, seed=seed, shard_bytes=shard_bytes
+        )
+        return materialize_shards(checked_rows(probabilities, targets, columns), folder, shards)
+    if form != "json":
+        raise ConfigError(f"there is no form {form!r}", remedy="known: json, arrow, sparse")
+    others = {"dtype": dtype, "top_k": top_k, "columns": columns, "shard_bytes": shard_bytes}
+    given = [name for name, value in others.items() if value is not None] + ["split"] * (split != "train")
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: the JSON file holds float32 probabilities and targets alone",
+            remedy='leave it out, or pass form="arrow"',
+        )
+    if is_complete(folder):
+        raise ArtifactError(
+            f"{folder.absolute()} is an artifact, which nothing is added to",
+            remedy="name another folder; nothing was touched",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / DATASET_NAME
+    write_atomic(path, _document(probabilities, targets))
     return path
 
 
-def _document(rows: Iterator[tuple[np.ndarray[Any, Any], int]]) -> Iterator[bytes]:
+def _document(probabilities: Iterable[Any], targets: Iterable[Any]) -> Iterator[bytes]:
+    import numpy as np
     import orjson
 
+    from nexa_data.distill_rows import checked_rows
+
     opening = b"[\n"
-    for probs, target in rows:
-        yield opening
-        yield orjson.dumps({"teacher_probs": probs, "target": target}, option=orjson.OPT_SERIALIZE_NUMPY)
-        opening = b",\n"
-    if opening == b"[\n":
-        raise RecordError(
-            "there are no rows to write", remedy="pass at least one row; was a generator read before?"
-        )
+    for rows in checked_rows(probabilities, targets):
+        matrix = np.ascontiguousarray(rows.probabilities, dtype=np.float32)
+        for probs, target in zip(matrix, rows.classes.tolist(), strict=True):
+            yield opening
+            yield orjson.dumps({"teacher_probs": probs, "target": target}, option=orjson.OPT_SERIALIZE_NUMPY)
+            opening = b",\n"
     yield b"\n]\n"
-
-
-def _rows(probabilities: Iterable[Any], targets: Iterable[Any]) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
-    import numpy as np
-
-    row = 0
-    n_classes: int | None = None
-    for probs, target in zip_longest(probabilities, targets, fillvalue=_ABSENT):
-        if probs is _ABSENT or target is _ABSENT:
-            ended, other = ("probabilities", "targets") if probs is _ABSENT else ("targets", "probabilities")
-            raise RecordError(
-                f"row {row}: {ended} end here, {other} go on",
-                remedy="pass as many targets as rows of probabilities",
-            )
-        matrix, tolerance = _as_matrix(probs, row)
-        classes = _as_classes(target, row, len(matrix))
-        if n_classes is not None and matrix.shape[1] != n_classes:
-            raise RecordError(
-                f"row {row}: {matrix.shape[1]} probabilities, but the rows before have {n_classes}",
-                remedy="use one label set for all rows",
-            )
-        n_classes = matrix.shape[1]
-        _check(matrix, classes, tolerance, row)
-        rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        yield from zip(rows, classes.tolist(), strict=True)
-        row += len(matrix)
-
-
-def _as_matrix(value: Any, row: int) -> tuple[np.ndarray[Any, Any], float]:
-    """Return probabilities as (B, C) on the CPU, and how far their sums may be from 1."""
-    array, is_16_bit = _as_array(value, row, "probabilities")
-    if array.dtype.kind not in "fiu" or array.ndim not in {1, _MATRIX} or array.shape[-1] == 0:
-        raise RecordError(
-            f"row {row}: probabilities have shape {array.shape} and dtype {array.dtype}",
-            remedy="pass floats of shape (C,) or (B, C)",
-        )
-    return array.reshape(-1, array.shape[-1]), _TOLERANCE_16_BIT if is_16_bit else _TOLERANCE
-
-
-def _as_classes(value: Any, row: int, n_rows: int) -> np.ndarray[Any, Any]:
-    array, _ = _as_array(value, row, "targets")
-    if array.dtype.kind not in "iu":
-        raise RecordError(
-            f"row {row}: the target is {array.dtype}, not an integer", remedy="pass class indices (int64)"
-        )
-    if array.ndim > 1 or array.size != n_rows:
-        raise RecordError(
-            f"row {row}: {n_rows} rows of probabilities, but targets of shape {array.shape}",
-            remedy="pass a scalar target for (C,), or (B,) for (B, C)",
-        )
-    return array.reshape(-1)
-
-
-def _as_array(value: Any, row: int, what: str) -> tuple[np.ndarray[Any, Any], bool]:
-    import numpy as np
-
-    with needed("torch", "a distilled dataset"):
-        import torch
-
-    if isinstance(value, torch.Tensor):
-        host = value.detach().cpu()
-        is_16_bit = host.is_floating_point() and host.element_size() == 2  # noqa: PLR2004 (bytes)
-        # numpy has no bfloat16; float32 holds every 16-bit value exactly.
-        return (host.float() if is_16_bit else host).numpy(), is_16_bit
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise RecordError(
-            f"row {row}: {what} are ragged", remedy="pass tensors, or lists of equal lengths"
-        ) from error
-    return array, array.dtype == np.float16
-
-
-def _check(matrix: np.ndarray[Any, Any], classes: np.ndarray[Any, Any], tolerance: float, row: int) -> None:
-    import numpy as np
-
-    sums = matrix.sum(axis=1, dtype=np.float64)
-    faults = (
-        (
-            ~np.isfinite(matrix).all(axis=1),
-            "a probability is NaN or infinite",
-            "leave the row out or ask again",
-        ),
-        (
-            (matrix < 0).any(axis=1),
-            "a probability is negative",
-            "pass probabilities, not logits: softmax them",
-        ),
-        (
-            np.abs(sums - 1.0) > tolerance,
-            f"the sum isn't 1 within {tolerance:g}",
-            "normalise the row; softmax logits",
-        ),
-        (
-            (classes < 0) | (classes >= matrix.shape[1]),
-            f"the target isn't one of {matrix.shape[1]} classes",
-            f"targets lie in 0 to {matrix.shape[1] - 1}",
-        ),
-    )
-    for bad, what, remedy in faults:
-        if bad.any():
-            at = int(np.argmax(bad))
-            raise RecordError(
-                f"row {row + at}: {what} (sum {sums[at]:.6g}, target {classes[at]})", remedy=remedy
-            )

@@ -74,6 +74,11 @@ class ColumnForms:
                     )
         return forms
 
+    def without(self, column: str) -> ColumnForms:
+        """Return the forms of the other columns."""
+        kept = {name: each for name, each in self.convert.items() if name != column}
+        return ColumnForms(kept, self.ragged)
+
     def native(self) -> dict[str, Any]:
         """Return the arguments of the native assembler."""
         return {

@@ -16,6 +16,7 @@ from nexa_data.datasets.loader_stats import LoaderStats
 from nexa_data.datasets.orders import EpochOrder
 from nexa_data.datasets.requests import BatchRequest
 from nexa_data.datasets.sources import LABEL, ShardSource, select
+from nexa_data.datasets.sparse_labels import SparseLabels, label_form
 from nexa_data.errors import ConfigError
 from nexa_data.holds import hold_artifact
 from nexa_data.optional import needed
@@ -70,8 +71,11 @@ class ShardDataset(Dataset[Any]):
         hold: Keeps a staged copy from being evicted; it is held as long as the dataset lives.
         allow_labels: Class ids that records must have to be in the dataset: the label column is read once, and
             records are numbered among those that are kept.
-        convert: Another type of numbers for some columns, as `data.batch.convert`.
+        convert: Another type of numbers for some columns, as `data.batch.convert`. Soft labels that are stored as
+            float16 become float32 without it.
         ragged: Form of some columns of lists, as `data.batch.ragged`.
+        residual: What becomes of the residual mass of labels that are stored sparse, as `data.batch.residual`; default:
+            as the dataset says.
         borrow: Hand out batches of records that lie together where they lie, without a copy. They may be written: a
             page that is written is this process's own from then on, so that later batches show the change, and the
             file doesn't. Other batches (shuffled, over a chunk's end, converted, boolean or compressed) are copies.
@@ -109,6 +113,7 @@ class ShardDataset(Dataset[Any]):
         allow_labels: Sequence[int] | None = None,
         convert: Mapping[str, Any] | None = None,
         ragged: Mapping[str, Any] | None = None,
+        residual: str | None = None,
         borrow: bool = False,
         direct: bool | None = False,
     ) -> None:
@@ -122,7 +127,11 @@ class ShardDataset(Dataset[Any]):
         self.augment = augment
         self.finish = None if finish is None or finish.idle else finish
         self._asked_epoch: int | None = None
-        self.forms = ColumnForms.of(convert, ragged, self.columns)
+        forms = ColumnForms.of(convert, ragged, self.columns)
+        self.sparse = SparseLabels.of(self.sources, self.columns, residual, forms)
+        self.stored = self.columns if self.sparse is None else self.sparse.stored(self.columns)
+        """Columns that are read; those that are handed out may be made of them."""
+        self.forms = forms.without(LABEL) if self.sparse else label_form(forms, self.sources, self.columns)
         self.borrow = borrow
         self.direct = direct
         self._hold = hold
@@ -138,22 +147,23 @@ class ShardDataset(Dataset[Any]):
         self._selection, self.source_records = select(self.sources, self._parts)
         self._assembler = _core.Assembler(
             self._shards(),
-            list(self.columns),
+            list(self.stored),
             **self.forms.native(),
             borrow=self.borrow,
             direct=self.direct,
             selection=self._selection,
         )
-        self._forms = BatchForms(self._assembler, self.columns, self.forms)
+        self._forms = BatchForms(self._assembler, self.stored, self.forms)
         self._drawn: tuple[EpochOrder, _core.Order] | None = None
-        if not (self._forms.plain or self.as_dict):
+        self._lists = self._forms.ragged & set(self.columns)
+        if self._lists and not self.as_dict:
             raise ConfigError(
                 f"columns {', '.join(self.columns)} hold lists or text, which a tuple of tensors doesn't",
                 remedy="set data.batch.as to dict",
             )
-        if self.finish is not None and self.finish.by_record and self._forms.ragged:
+        if self.finish is not None and self.finish.by_record and self._lists:
             raise ConfigError(
-                f"sample_transform and collate_fn take records of equal rows, and {', '.join(sorted(self._forms.ragged))} hold lists or text",
+                f"sample_transform and collate_fn take records of equal rows, and {', '.join(sorted(self._lists))} hold lists or text",
                 remedy="use transform=, which takes the whole batch",
             )
         if self.augment is not None and self._forms.ragged & set(AUGMENTED):
@@ -163,7 +173,7 @@ class ShardDataset(Dataset[Any]):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        native = {"_assembler", "_forms", "_selection", "_drawn", "classes"}
+        native = {"_assembler", "_forms", "_lists", "_selection", "_drawn", "classes"}
         state = {key: value for key, value in self.__dict__.items() if key not in native}
         return state | {"_hold": self._hold is not None}
 
@@ -218,7 +228,7 @@ class ShardDataset(Dataset[Any]):
         if isinstance(index, Sequence):
             batch = self._listed(index)
             return batch if self.finish is None else self.finish.batch(batch, len(index), len(index))
-        tensors = self._forms.values(self._assembler.take([self._checked(index)]), 1)
+        tensors = self._values(self._assembler.take([self._checked(index)]), 1)
         record = self._form([one_record(tensor) for tensor in tensors])
         return record if self.finish is None else self.finish.record(record)
 
@@ -230,16 +240,21 @@ class ShardDataset(Dataset[Any]):
         """
         if isinstance(index, BatchRequest):
             return Whole(self[index])
-        if self._assembler.ragged:
+        if self._lists:
             records = [self[at] for at in index]
         else:
             drawn = apart(self._listed(index))
             records = drawn if self.finish is None else [self.finish.record(each) for each in drawn]
         return Records(records, partial(self.__getitem__, index))
 
+    def _values(self, buffers: Sequence[Any], rows: int) -> list[Any]:
+        """Return what a batch of `rows` records holds of each column that is handed out."""
+        found = self._forms.values(buffers, rows)
+        return found if self.sparse is None else self.sparse.instead(self.columns, found)
+
     def _listed(self, index: Sequence[int]) -> Batch:
         taken = self._assembler.take([self._checked(at) for at in index])
-        return self._form(self._forms.values(taken, len(index)))
+        return self._form(self._values(taken, len(index)))
 
     def request(self, order: EpochOrder, native: _core.Order, start: int, rows: int) -> BatchRequest:
         """Return a request whose batch is assembled when it is asked for."""
@@ -290,7 +305,7 @@ class ShardDataset(Dataset[Any]):
             if ticket
             else self._assembler.take_ordered(request.native, request.start, request.rows)
         )
-        tensors = self._forms.values(buffers, request.rows)
+        tensors = self._values(buffers, request.rows)
         if self.augment is not None:
             at = [self.columns.index(name) for name in AUGMENTED]
             changed = self.augment(
@@ -304,7 +319,5 @@ class ShardDataset(Dataset[Any]):
         if not self.as_dict:
             return tuple(tensors)
         return (
-            dict(zip(self.columns, tensors, strict=True))
-            if self._forms.plain
-            else named(self.columns, tensors)
+            dict(zip(self.columns, tensors, strict=True)) if not self._lists else named(self.columns, tensors)
         )

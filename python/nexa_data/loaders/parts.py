@@ -82,6 +82,7 @@ def loader_parts(
         hold=hold,
         convert=data.batch.convert,
         ragged=data.batch.ragged,
+        residual=data.batch.residual,
         borrow=borrow,
         direct=_direct(config, ranks, train=train),
     )

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from nexa_data.cli import main
+from nexa_data.loaders.torch_loader import build_loader
 from nexa_data.registry import default_registry
 
 if TYPE_CHECKING:
@@ -385,6 +386,71 @@ def test_distill_materialize_writes_the_dataset(nexa: Any, tmp_path: Path) -> No
     assert (code, json.loads(out)["records"]) == (0, 2)
     rows = json.loads(Path(json.loads(out)["dataset"]).read_text())
     assert rows[0] == {"teacher_probs": [0.25, 0.75], "target": 1}
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """Three rows of a collector with raw probabilities and tokens, and one that failed."""
+    sound = {
+        "status": "ok",
+        "label_probs": [0.5, 0.25],
+        "teacher_output": "A",
+        "token_logprobs": [-0.5],
+        "token_bytes": [b"A"],
+        "top_logprobs": [[-0.5, -1.5]],
+        "top_bytes": [[b"A", b"B"]],
+        "x": 1.5,
+        "text": "a",
+    }
+    failed = dict.fromkeys(sound) | {"status": "failed", "x": 0.5, "text": "b"}
+    table = pa.Table.from_pylist([sound, sound, sound, failed])
+    path = tmp_path / "teacher_outputs.parquet"
+    pq.write_table(table.replace_schema_metadata({b"nexa.labels": b'["A", "B"]'}), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["arrow", "sparse", "tokens"])
+def test_distill_materialize_prints_the_config_that_loads_what_it_wrote(
+    nexa: Any, answers: Path, form: str
+) -> None:
+    out = answers.parent / form
+    of_form = () if form == "tokens" else ("--features", "x", "--residual", "class", "--dtype", "float16")
+    arguments = ("distill", "materialize", answers, out, "--form", form, "--carry", "text", "--skip-missing")
+    code, printed, _ = nexa(*arguments, *of_form, "--json")
+    facts = json.loads(printed)
+    assert (code, facts["records"], facts["skipped"]) == (0, 3, {"failed": 1})
+    assert facts["bytes"] == sum(path.stat().st_size for path in (out / "shards").iterdir())
+    batch = next(iter(build_loader(facts["config"], "train")))
+    assert batch["text"] == ["a"] * 3
+    if form == "tokens":
+        assert batch["top_ids"].tolist() == [[[0, 1]]] * 3
+    else:
+        assert batch["features"].tolist() == [[1.5]] * 3
+        assert batch["label"].shape == (3, 3)
+        assert batch["label"][2].tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-3)
+    code, printed, _ = nexa(*arguments, *of_form)
+    assert code == 0
+    assert f"source_uri: {out}/catalog.jsonl" in printed
+    assert "skipped       1 failed" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--top-k", 3), "--top-k is not of --form json"),
+        (("--form", "arrow", "--split", "train=x"), "for example train=0.9"),
+        (("--form", "arrow", "--split", "train=0.5"), "don't sum to 1"),
+        (("--residual", "error"), "fell on no label"),
+        (("--form", "tokens", "--residual", "class"), "--residual is not of --form tokens"),
+    ],
+)
+def test_distill_materialize_refuses_what_doesnt_fit(
+    nexa: Any, answers: Path, options: tuple[Any, ...], said: str
+) -> None:
+    code, out, err = nexa("distill", "materialize", answers, answers.parent / "o", "--skip-missing", *options)
+    assert (code in {2, 3}, out) == (True, "")
+    assert said in err
+    assert not (answers.parent / "o" / "catalog.jsonl").exists()
 
 
 def test_inspect_prints_json_for_machines(nexa: Any, artifact: Path) -> None:

@@ -11,6 +11,7 @@ import yaml
 from nexa_data.catalog import ShardCatalog
 from nexa_data.config import Config, load_config
 from nexa_data.demo import demo_config
+from nexa_data.distill_materialize import materialize_distilled_dataset
 from nexa_data.pipeline import DataPipeline
 from nexa_data.prepare import build_dataloaders, prepare_from_config
 
@@ -77,12 +78,16 @@ def test_the_parquet_config_prepares_flowers() -> None:
 
 
 def test_the_distill_config_yields_the_teachers_probabilities() -> None:
-    folder = Path("runs/distill/teacher-outputs")
-    folder.mkdir(parents=True)
-    table = pa.table(
-        {"features": [[0.5, float(at)] for at in range(200)], "label_probs": [[0.25, 0.75]] * 200}
+    folder = Path("runs/distill/soft-targets")
+    materialize_distilled_dataset(
+        [[0.25, 0.75]] * 200,
+        [1] * 200,
+        folder,
+        form="arrow",
+        columns=({"features": [0.5, float(at)]} for at in range(200)),
+        split={"train": 0.9, "validation": 0.1},
     )
-    pq.write_table(table, folder / "teacher_outputs.parquet")
-    features, probabilities = next(iter(build_dataloaders(_config("distill"), ("train",))["train"]))
-    assert tuple(features.shape) == (64, 2)
-    assert probabilities.tolist() == [[0.25, 0.75]] * 64
+    batch = next(iter(build_dataloaders(_config("distill"), ("train",))["train"]))
+    assert tuple(batch["features"].shape) == (64, 2)
+    assert batch["label"].tolist() == [[0.25, 0.75]] * 64
+    assert batch["target"].tolist() == [1] * 64

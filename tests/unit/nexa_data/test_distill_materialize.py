@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from nexa_data.artifacts import verify_artifact
+from nexa_data.catalog import ShardCatalog
 from nexa_data.distill_materialize import materialize_distilled_dataset
-from nexa_data.errors import RecordError
+from nexa_data.errors import ArtifactError, ConfigError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,3 +158,141 @@ def test_an_error_in_the_callers_generator_leaves_no_file(tmp_path: Path) -> Non
     with pytest.raises(KeyError, match="from the caller"):
         materialize_distilled_dataset(broken(), iter([torch.tensor(0), torch.tensor(1)]), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("targets", [torch.tensor([0, 1, 2]), torch.tensor([[0], [1], [2]]), [[0], [1], [2]]])
+def test_targets_of_a_batch_may_be_a_column(tmp_path: Path, targets: Any) -> None:
+    path = materialize_distilled_dataset([distributions(3, 4)], [targets], tmp_path)
+    assert [row["target"] for row in rows_of(path)] == [0, 1, 2]
+
+
+def test_lists_of_lists_and_arrays_are_their_rows(tmp_path: Path) -> None:
+    probs = distributions(3, 4)
+    given: list[tuple[Any, Any]] = [
+        (probs.numpy(), np.arange(3)),
+        (probs.tolist(), [0, 1, 2]),
+        (probs, [torch.tensor(0), torch.tensor([1]), 2]),
+        (iter(probs), iter(range(3))),
+        (probs.to_sparse(), torch.arange(3)),
+    ]
+    written = {
+        materialize_distilled_dataset(rows, targets, tmp_path / str(at)).read_bytes()
+        for at, (rows, targets) in enumerate(given)
+    }
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "targets", "says"),
+    [
+        (torch.log_softmax(torch.randn(2, 4), 1), [0, 0], "row 0.*negative.*log probabilities"),
+        ([torch.tensor([0.0, float("-inf")])], [0], "row 0.*infinite.*log probabilities"),
+        ([torch.tensor([30.0, 70.0])], [0], "percentages"),
+        ([torch.stack([GOOD, GOOD])], [torch.eye(2).long()], r"one-hot.*argmax"),
+        ([GOOD.to(torch.complex64)], [0], "dtype complex64"),
+        ([torch.tensor([0.5, 0.5], dtype=torch.float64) * 1.0011], [0], "within 0.001"),
+        (torch.stack([GOOD] * 3), torch.tensor([0, 1]), "row 2: targets end here"),
+        (torch.stack([GOOD] * 3), torch.tensor([0, 1, 2]), "row 2: the target"),
+        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), "no rows"),
+    ],
+)
+def test_common_mistakes_are_named_with_their_remedy(
+    tmp_path: Path, probabilities: Any, targets: Any, says: str
+) -> None:
+    with pytest.raises(RecordError, match=says):
+        materialize_distilled_dataset(probabilities, targets, tmp_path)
+
+
+def test_a_row_deep_in_a_large_tensor_is_named_by_its_number(tmp_path: Path) -> None:
+    probs = torch.full((600, 2000), 1 / 2000)
+    probs[571, 3] = 2.0
+    targets = torch.zeros(600, dtype=torch.long)
+    given: list[tuple[Any, Any]] = [
+        (probs, targets),
+        ([probs], [targets]),
+        (probs.split(100), targets.split(100)),
+        (probs.to(torch.bfloat16), iter(targets)),
+    ]
+    for rows, classes in given:
+        with pytest.raises(RecordError, match="row 571: the sum"):
+            materialize_distilled_dataset(rows, classes, tmp_path)
+
+
+def test_sums_are_made_in_float64_of_what_was_given(tmp_path: Path) -> None:
+    probs = torch.full((1, 1_000_000), 1e-6, dtype=torch.float64)
+    probs[0, 0] += 0.0009
+    materialize_distilled_dataset(probs, [0], tmp_path)
+    probs[0, 0] += 0.0002
+    with pytest.raises(RecordError, match=r"sum 1\.0011"):
+        materialize_distilled_dataset(probs, [0], tmp_path)
+
+
+def test_a_batch_of_halves_is_converted_in_bounded_memory(tmp_path: Path) -> None:
+    probs = torch.full((400, 20_000), 1 / 20_000, dtype=torch.bfloat16)
+    torch.ones(1).numpy()
+    materialize_distilled_dataset(probs[:1], torch.zeros(1, dtype=torch.long), tmp_path)
+    tracemalloc.start()
+    try:
+        materialize_distilled_dataset([probs], [torch.zeros(400, dtype=torch.long)], tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_000_000
+
+
+def test_options_of_shards_are_refused_for_the_json_file(tmp_path: Path) -> None:
+    for options in (
+        {"dtype": "float16"},
+        {"top_k": 2},
+        {"columns": []},
+        {"split": "test"},
+        {"shard_bytes": 9},
+    ):
+        with pytest.raises(ConfigError, match="float32 probabilities and targets alone"):
+            materialize_distilled_dataset([GOOD], [0], tmp_path, **options)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no form"):
+        materialize_distilled_dataset([GOOD], [0], tmp_path, form="csv")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artifact_isnt_written_into(tmp_path: Path) -> None:
+    materialize_distilled_dataset([GOOD], [0], tmp_path / "a", form="arrow")
+    with pytest.raises(ArtifactError, match="is an artifact"):
+        materialize_distilled_dataset([GOOD], [0], tmp_path / "a")
+    verify_artifact(tmp_path / "a")
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from nexa_data.distill_materialize import materialize_distilled_dataset
+
+def rows():
+    for _ in range(20_000):
+        yield [1 / 500] * 500
+    print("half", flush=True)
+    time.sleep(600)
+
+materialize_distilled_dataset(rows(), (0 for _ in range(40_000)), Path(sys.argv[1]), form=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_a_kill_in_the_middle_leaves_the_old_one(tmp_path: Path, form: Any) -> None:
+    path = materialize_distilled_dataset([GOOD], [1], tmp_path / "out", form=form)
+    before = path.read_bytes()
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "out"), form], stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"half\n"
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert path.read_bytes() == before
+    again = materialize_distilled_dataset([GOOD, GOOD], [1, 0], tmp_path / "out", form=form)
+    assert again == path
+    if form == "arrow":
+        verify_artifact(tmp_path / "out")
+        assert ShardCatalog.load(path).records() == 2
+        assert not list(tmp_path.glob(".out.partial*"))
