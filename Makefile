@@ -44,6 +44,10 @@ build: $(BUILD_STAMP) ## Make the environment and build the extension
 demo: $(BUILD_STAMP) ## Run the main job on real input: digits, from source to a model that learned
 	$(BIN)/nexa-data demo --output $(DEMO_DIR)
 
+.PHONY: distill-demo
+distill-demo: $(BUILD_STAMP) ## Distil a classifier: a tiny teacher on loopback, its soft targets, two students
+	$(BIN)/nexa-data distill demo --teacher tests/data/teacher/tiny.gguf --output runs/distill-demo
+
 .PHONY: test
 test: test-rust test-python ## Run all tests, Rust and Python
 
@@ -137,6 +141,10 @@ bench-decode: $(DECODE_VENV)/.peers $(BENCH_VENV)/.peers ## Run the decoding ben
 	VIRTUAL_ENV=$(abspath $(DECODE_VENV)) PATH=$(abspath $(DECODE_VENV))/bin:$$PATH maturin develop --uv --release --quiet --skip-install
 	PYTHONPATH=python LOADERS_PYTHON=$(abspath $(BENCH_VENV))/bin/python $(DECODE_VENV)/bin/python -m benches.decode $(BENCH_ARGS)
 
+.PHONY: bench-distill
+bench-distill: $(BUILD_STAMP) ## Run the benches of distillation: collector, journal, a million rows, soft targets on disk (BENCH_ARGS=--quick)
+	$(BIN)/python -m benches.distill $(BENCH_ARGS)
+
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
 	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s
@@ -164,6 +172,13 @@ fuzz-sources: ## Fuzz the readers of TFRecord, WebDataset, MDS, NumPy, Arrow and
 	for format in tfrecord webdataset mds npy arrow arrow_stream parquet; do mkdir -p target/fuzz-corpus/source_$$format; \
 		cargo fuzz run --sanitizer none source_$$format target/fuzz-corpus/source_$$format fuzz/corpus/source_$$format -- \
 		-max_total_time=$(SECONDS) -max_len=16384 -malloc_limit_mb=64 -rss_limit_mb=1024 -print_final_stats=1; done
+
+# A step writes and opens a file, so there are fewer of them a second.
+.PHONY: fuzz-teacher
+fuzz-teacher: ## Fuzz the journal of a collection and the reader of answers for SECONDS=60 each
+	for target in teacher_journal teacher_body; do mkdir -p target/fuzz-corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target target/fuzz-corpus/$$target fuzz/corpus/$$target -- \
+		-max_total_time=$(SECONDS) -max_len=4096 -malloc_limit_mb=64 -rss_limit_mb=1024 -print_final_stats=1; done
 
 .PHONY: clean
 clean: ## Remove what was built, the environment and the demo's output
