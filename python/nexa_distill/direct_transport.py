@@ -15,7 +15,7 @@ from nexa_distill.transport import AnswerLostError, NotSentError, Reply, TimedOu
 if TYPE_CHECKING:
     from nexa_distill.wire import Wire
 
-__all__ = ["MAX_BODY_BYTES", "DirectTransport"]
+__all__ = ["MAX_BODY_BYTES", "DirectTransport", "proxy_for"]
 
 MAX_BODY_BYTES = 256 << 20
 """Longest body that is read: beyond it the answer counts as lost."""
@@ -42,7 +42,7 @@ class DirectTransport:
             headers=wire.headers,
             skip_auto_headers=("User-Agent",),
             timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S),
-            proxy=_proxy(wire.url),
+            proxy=proxy_for(wire.url),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -75,10 +75,10 @@ class DirectTransport:
             return Reply(response.status, _Lower(response.headers), await _read(response))
 
 
-def _proxy(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for `url`, as the official client takes it.
 
-    It is looked up once: with `trust_env` the session asks for it, and for the key in `.netrc`, in a thread for each request.
+    It is looked up once: with `trust_env` the session asks for it, and for a password in `.netrc`, in a thread for each request.
     """
     parts = urlsplit(url)
     if proxy_bypass(parts.hostname or ""):

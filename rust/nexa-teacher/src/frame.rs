@@ -110,17 +110,20 @@ pub(crate) enum Found<'a> {
     Nothing,
 }
 
-/// Read the record that `bytes` begin with.
-pub(crate) fn decode(bytes: &[u8]) -> Found<'_> {
+/// Return how long the record is that `bytes` begin with, if it is one; where less than a head is known, the head's length.
+pub(crate) fn extent(bytes: &[u8]) -> Option<usize> {
     if bytes.len() < HEAD_BYTES {
         let known = bytes.len().min(MARKER.len());
-        return if bytes[..known] == MARKER[..known] { Found::Part(HEAD_BYTES) } else { Found::Nothing };
+        return (bytes[..known] == MARKER[..known]).then_some(HEAD_BYTES);
     }
     let length = u32_at(bytes, 8) as usize;
-    if bytes[..4] != MARKER || !(FIXED_BYTES..=FIXED_BYTES + MAX_BODY_BYTES).contains(&length) {
-        return Found::Nothing;
-    }
-    let size = HEAD_BYTES + length;
+    let sound = bytes[..4] == MARKER && (FIXED_BYTES..=FIXED_BYTES + MAX_BODY_BYTES).contains(&length);
+    sound.then_some(HEAD_BYTES + length)
+}
+
+/// Read the record that `bytes` begin with.
+pub(crate) fn decode(bytes: &[u8]) -> Found<'_> {
+    let Some(size) = extent(bytes) else { return Found::Nothing };
     if bytes.len() < size {
         return Found::Part(size);
     }

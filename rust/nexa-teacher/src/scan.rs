@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use memchr::memmem;
 
-use crate::frame::{Found, MARKER, Meta, decode};
+use crate::frame::{Found, MARKER, Meta, decode, extent};
 use crate::index::Place;
 
 /// How much is read at once.
@@ -74,19 +74,17 @@ impl Window<'_> {
     fn record_at(&mut self, at: u64) -> io::Result<Option<(Meta, &[u8], usize)>> {
         let mut wanted = WINDOW_BYTES;
         loop {
-            let held = self.from(at);
+            let held = self.from(at).len() as u64;
             let rest = self.size - at;
-            match decode(held) {
-                Found::Part(bytes) if (held.len() as u64) < rest && bytes as u64 <= rest => {
+            match extent(self.from(at)) {
+                Some(bytes) if bytes as u64 <= held => break,
+                Some(bytes) if bytes as u64 <= rest => {
                     wanted = wanted.max(bytes);
                     self.load(at, wanted)?;
                 }
-                Found::Record(..) => break,
                 // Fewer bytes than a head may be all that is held.
-                Found::Nothing if held.len() < MARKER.len() && (held.len() as u64) < rest => {
-                    self.load(at, wanted)?;
-                }
-                Found::Part(_) | Found::Nothing => return Ok(None),
+                None if held < MARKER.len() as u64 && held < rest => self.load(at, wanted)?,
+                Some(_) | None => return Ok(None),
             }
         }
         match decode(self.from(at)) {
