@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
+from nexa_data.distill_demo import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,18 +21,6 @@ hypothesis.settings.load_profile("nexa")
 
 
 TEACHER_DATA = Path(__file__).parent / "data" / "teacher"
-_SERVE = """
-import socket, sys, xllamacpp
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-p = xllamacpp.CommonParams()
-p.model.path, p.hostnames, p.port = sys.argv[1], ["127.0.0.1"], port
-p.n_parallel, p.n_ctx, p.cpuparams.n_threads = 16, 4096, 1
-server = xllamacpp.Server(p)
-print(f"PORT={port}", flush=True)
-sys.stdin.read()
-"""
 
 
 collect_ignore_glob = ["data/*"]
@@ -76,17 +63,8 @@ def table() -> pa.Table:
 def teacher_url() -> Iterator[str]:
     """Base URL of llama.cpp's own server with the tiny model; it dies with the test session."""
     pytest.importorskip("xllamacpp", reason="the real teacher needs xllamacpp (extra `dev`)")
-    command = [sys.executable, "-c", _SERVE, str(TEACHER_DATA / "tiny.gguf")]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        port = next((line[5:].strip() for line in process.stdout if line.startswith("PORT=")), None)
-        try:
-            assert port, "the teacher didn't start"
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.kill()
+    with served(TEACHER_DATA / "tiny.gguf") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

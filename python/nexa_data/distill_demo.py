@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexa_distill.job import JobReport
     from torch import Tensor, nn
 
-__all__ = ["DistillDemoResult", "run_distill_demo", "show_distill_demo"]
+__all__ = ["DistillDemoResult", "run_distill_demo", "served", "show_distill_demo"]
 
 _ROWS = 600
 _LONGEST = 9
@@ -104,7 +104,7 @@ def run_distill_demo(teacher: Path, output: Path) -> DistillDemoResult:
 
     output.mkdir(parents=True, exist_ok=True)
     _write_strings(output / "strings.jsonl")
-    with _served(teacher) as url:
+    with served(teacher) as url:
         report = run_manifest(_manifest(output), env={"OPENAI_BASE_URL": url}, announce=_announce)
     found = SoftTargets.open(output / "answers", label_column="drawn", features=("features",), carry=("p_A",))
     batches: list[Any] = list(found.batches())
@@ -156,8 +156,13 @@ def _write_strings(path: Path) -> None:
 
 
 @contextmanager
-def _served(model: Path) -> Iterator[str]:
-    """Give the base URL of a server with `model`; it ends with the block."""
+def served(model: Path) -> Iterator[str]:
+    """Give the base URL of llama.cpp's own server with a GGUF model; it ends with the block.
+
+    Raises:
+        MissingDependencyError: `xllamacpp` isn't installed.
+        TeacherError: The server doesn't start.
+    """
     with needed("xllamacpp", "the distillation demo"):
         import xllamacpp  # noqa: F401 (asked here, used in the server's process)
     command = [sys.executable, "-c", _SERVE, str(model)]
