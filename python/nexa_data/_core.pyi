@@ -33,6 +33,7 @@ __all__ = [
     "SourceBatches",
     "SourceReader",
     "SplitGather",
+    "TeacherJournal",
     "Ticket",
     "after_fork",
     "after_fork_in_child",
@@ -392,5 +393,3 @@ class TeacherJournal:
     def purge(self) -> int: ...
     def completions(self, keys: bytes, *, logprobs: bool) -> ArrowBatch: ...
     def close(self) -> None: ...
-
-def decode_completions(bodies: Sequence[bytes], *, logprobs: bool) -> ArrowBatch: ...

@@ -67,7 +67,7 @@ mod _core {
     };
 
     #[pymodule_export]
-    use crate::teacher::{TeacherJournal, decode_completions};
+    use crate::teacher::TeacherJournal;
 
     /// Version of the order of an epoch that this build draws.
     #[pymodule_export]

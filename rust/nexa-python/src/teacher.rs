@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nexa_teacher::{Answer, Journal, JournalError, KEY_BYTES, Key, Kind, MAX_BODY_BYTES, Mode, State};
+use nexa_teacher::{Journal, JournalError, KEY_BYTES, Key, Kind, MAX_BODY_BYTES, Mode};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -141,21 +141,6 @@ impl TeacherJournal {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.journal.close()).map_err(raised)
     }
-}
-
-/// Decode bodies of chat completions to Arrow columns, as `TeacherJournal.completions` does.
-#[pyfunction]
-#[pyo3(signature = (bodies, *, logprobs))]
-#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands lists over by value")]
-pub fn decode_completions(py: Python<'_>, bodies: Vec<Vec<u8>>, logprobs: bool) -> PyResult<ArrowBatch> {
-    let answer = |body: &Vec<u8>| Answer {
-        state: State::Answered,
-        attempt: 1,
-        latency_us: 0,
-        body: Some(body.clone()),
-    };
-    let answers: Vec<Answer> = bodies.iter().map(answer).collect();
-    py.detach(|| nexa_teacher::columns(&answers, logprobs)).map(ArrowBatch).map_err(raised)
 }
 
 fn key_of(key: &[u8]) -> PyResult<Key> {
