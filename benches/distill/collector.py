@@ -1,8 +1,8 @@
 """The collector beside the official client's loop and a bare client, against a server on this machine.
 
 - The server is a process of its own that reads a request's length and writes an answer that was ready: an answer of some 800 bytes, or one
-  of 64 tokens with 20 alternatives each (some 100 KB). What it can do with the machine is what the bare client reaches: aiohttp posts, orjson
-  parses, nothing is kept.
+  of 64 tokens with 20 alternatives each (some 100 KB). What server and machine can do is what a
+  bare client reaches: aiohttp posts, nothing is parsed, nothing kept. Beside it one that parses with orjson.
 - The loop is what most scripts are: `AsyncOpenAI`, a semaphore of 64, `gather`, answers read as objects. Nothing of it is on disk.
 - Ours is the whole `collect_teacher`, 64 at once, everything on: each request written down and durable before it is sent, each answer durable
   before it is read, then the artifact written and published. "While asking" is what its manifest says of the asking alone.
@@ -20,7 +20,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from benches.distill import server
-from benches.distill.collector_child import BARE, CONTESTANTS, LOOP, OURS
+from benches.distill.collector_child import CONTESTANTS, LOOP, OURS, UNREAD
 from benches.filter.table import rows as markdown
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def table(found: dict[str, Any]) -> str:
             else:
                 cells += ["", ""]
             lines.append(
-                [f"**{label}**" if name == OURS else f"{label} (limit)" if name == BARE else label, *cells]
+                [f"**{label}**" if name == OURS else f"{label} (limit)" if name == UNREAD else label, *cells]
             )
     return markdown(head, lines)
 
