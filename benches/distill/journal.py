@@ -15,7 +15,9 @@ import random
 import sqlite3
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexa_data._core import TeacherJournal
@@ -27,7 +29,6 @@ from benches.filter.table import rows as markdown
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from pathlib import Path
 
 OURS, RAW, SQLITE, DISK = (
     "nexa-data",
@@ -52,10 +53,9 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         rates = found[kind] = {name: [] for name in CONTESTANTS}
         for number in range(chosen.rounds + 1):
             for name, run in CONTESTANTS.items():
-                path = folder / "journal"
-                seconds = run(path, made)
-                for left in folder.glob("journal*"):
-                    left.unlink()
+                # A folder of its own: SQLite leaves files beside its file.
+                with tempfile.TemporaryDirectory(dir=folder) as work:
+                    seconds = run(Path(work) / "journal", made)
                 if number:  # the first round has everything loaded
                     rates[name].append(records / seconds)
                     print(
