@@ -39,7 +39,7 @@ MANIFEST_NAME = "manifest.json"
 LOGPROB_COLUMNS = ("token_bytes", "token_ids", "token_logprobs", "top_bytes", "top_ids", "top_logprobs")
 """Columns of what was said of each token; ids are null where the endpoint gives none."""
 
-_ANSWER_COLUMNS = (
+ANSWER_COLUMNS = (
     "model_id",
     "latency_ms",
     "prompt_tokens",
@@ -51,6 +51,7 @@ _ANSWER_COLUMNS = (
     "tool_calls",
     "refusal",
 )
+"""Columns of what an answer said beside its text."""
 
 OUTPUT_COLUMNS = frozenset(
     {
@@ -62,7 +63,7 @@ OUTPUT_COLUMNS = frozenset(
         "error",
         "label_probs",
         "residual_mass",
-        *_ANSWER_COLUMNS,
+        *ANSWER_COLUMNS,
         *LOGPROB_COLUMNS,
     }
 )
@@ -201,12 +202,13 @@ class _OutputWriter:
             "completion_tokens",
             "choice",
             "attempt",
+            "error",
         )
         columns = [answers.column(name).to_pylist() for name in named]
-        for offset, finish, text, refusal, prompt, completion, choice, attempt in zip(
+        for offset, finish, text, refusal, prompt, completion, choice, attempt, unread in zip(
             index, *columns, strict=True
         ):
-            status, error = self._status(self._plan.key(first + offset), attempt)
+            status, error = self._status(self._plan.key(first + offset), attempt, unread)
             if status == "ok":
                 self.counts.length += finish == "length"
                 if choice == 0:
@@ -245,8 +247,11 @@ class _OutputWriter:
             "attempt": answers.column("attempt"),
         }
 
-    def _status(self, key: bytes, attempt: int | None) -> tuple[str, str | None]:
+    def _status(self, key: bytes, attempt: int | None, unread: str | None) -> tuple[str, str | None]:
+        """Return a row's status and why, from its request's state and what became of its decoding."""
         state = self._journal.state(key)
+        if state == State.ANSWERED and unread is not None:
+            return "unknown", unread
         if state == State.ANSWERED:
             return ("failed", _FEW_CHOICES) if attempt is None else ("ok", None)
         if state == State.PURGED:

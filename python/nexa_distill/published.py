@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nexa_distill.output_file import OUTPUTS_NAME
-from nexa_distill.outputs import LOGPROB_COLUMNS
+from nexa_distill.outputs import ANSWER_COLUMNS, LOGPROB_COLUMNS
 from nexa_distill.plan import KEY_COLUMN
 
 if TYPE_CHECKING:
@@ -14,24 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["published_answers"]
 
-_WANTED = (
-    KEY_COLUMN,
-    "sample",
-    "status",
-    "teacher_output",
-    "model_id",
-    "latency_ms",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "finish_reason",
-    "system_fingerprint",
-    "reasoning",
-    "tool_calls",
-    "refusal",
-    "attempt",
-    *LOGPROB_COLUMNS,
-)
+_WANTED = (KEY_COLUMN, "sample", "status", "teacher_output", "attempt", *ANSWER_COLUMNS, *LOGPROB_COLUMNS)
 _ANSWERED = frozenset({"ok", "rejected"})
 _ROWS = 1024
 

@@ -73,8 +73,9 @@ impl TeacherJournal {
     }
 
     /// Where many requests stand: a byte for each key.
-    fn states<'py>(&self, py: Python<'py>, keys: &[u8]) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &py.detach(|| self.journal.states(keys)))
+    fn states<'py>(&self, py: Python<'py>, keys: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        whole(keys)?;
+        Ok(PyBytes::new(py, &py.detach(|| self.journal.states(keys))))
     }
 
     /// The last attempt at a request, 0 if there was none.
@@ -117,6 +118,7 @@ impl TeacherJournal {
 
     /// Take over what another journal knows of those of `keys` that are new here; returns how many answers.
     fn adopt(&self, py: Python<'_>, other: &Self, keys: &[u8]) -> PyResult<u64> {
+        whole(keys)?;
         py.detach(|| self.journal.adopt(&other.journal, keys)).map_err(raised)
     }
 
@@ -133,8 +135,8 @@ impl TeacherJournal {
     /// The answers to `keys` as Arrow columns, a row per choice.
     #[pyo3(signature = (keys, *, logprobs))]
     fn completions(&self, py: Python<'_>, keys: &[u8], logprobs: bool) -> PyResult<ArrowBatch> {
-        let decoded = py.detach(|| nexa_teacher::columns(&self.journal.answers(keys)?, logprobs));
-        decoded.map(ArrowBatch).map_err(raised)
+        whole(keys)?;
+        py.detach(|| self.journal.columns(keys, logprobs)).map(ArrowBatch).map_err(raised)
     }
 
     /// Sync and close the file.
@@ -146,6 +148,14 @@ impl TeacherJournal {
 fn key_of(key: &[u8]) -> PyResult<Key> {
     key.try_into()
         .map_err(|_| PyValueError::new_err(format!("a key has {KEY_BYTES} bytes, not {}", key.len())))
+}
+
+/// Refuse keys that don't lie side by side.
+fn whole(keys: &[u8]) -> PyResult<()> {
+    if keys.len().is_multiple_of(KEY_BYTES) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("keys have {KEY_BYTES} bytes each, and here are {}", keys.len())))
 }
 
 fn raised(error: JournalError) -> PyErr {

@@ -1,10 +1,16 @@
 //! A chat completion as the API writes it, read once; what isn't needed is passed over, but must be JSON.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
-use serde_json::value::RawValue;
 
-use crate::lenient::{Content, Count, Logprob, Text};
+use crate::compact::Compact;
+use crate::lenient::{Content, Count, Counts, Logprob, Text};
+use crate::mend::mend;
+
+/// Longest body that is read as a value.
+const MAX_VALUE_BYTES: usize = 16 << 20;
 
 /// A body, with its log probabilities as `L`: `IgnoredAny` passes over them.
 #[derive(Deserialize)]
@@ -16,17 +22,7 @@ pub(crate) struct Body<L> {
     #[serde(default)]
     pub system_fingerprint: Text,
     #[serde(default)]
-    pub usage: Option<Usage>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-pub(crate) struct Usage {
-    #[serde(default)]
-    pub prompt_tokens: Count,
-    #[serde(default)]
-    pub completion_tokens: Count,
-    #[serde(default)]
-    pub total_tokens: Count,
+    pub usage: Counts,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +52,7 @@ pub(crate) struct Message {
     #[serde(default)]
     pub refusal: Text,
     #[serde(default)]
-    pub tool_calls: Option<Box<RawValue>>,
+    pub tool_calls: Compact,
 }
 
 #[derive(Deserialize)]
@@ -81,17 +77,33 @@ pub(crate) struct Token {
     pub top_logprobs: Option<Vec<Token>>,
 }
 
-/// Read a body.
+/// Read a body. What is paid for isn't lost over a detail: of members that come twice the last counts, and what some
+/// encoders write that isn't JSON is mended.
 ///
 /// # Errors
 /// Why it is no answer, in a line that doesn't quote it.
-pub(crate) fn parse<'a, L: Deserialize<'a>>(body: &'a [u8]) -> Result<Body<L>, String> {
+pub(crate) fn parse<L: DeserializeOwned>(body: &[u8]) -> Result<Body<L>, String> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let parsed: Body<L> = serde_json::from_slice(text).map_err(|error| why(&error, body.len()))?;
+    let parsed = read::<L>(text).or_else(|error| match mend(text) {
+        Some(mended) if error.is_syntax() => read(&mended),
+        _ => Err(error),
+    });
+    let parsed = parsed.map_err(|error| why(&error, body.len()))?;
     if parsed.choices.is_empty() {
         return Err("it has no choices".to_owned());
     }
     Ok(parsed)
+}
+
+fn read<L: DeserializeOwned>(text: &[u8]) -> Result<Body<L>, serde_json::Error> {
+    serde_json::from_slice(text).or_else(|error| {
+        // A value keeps the last of members that come twice, at which reading straight ends; it takes more memory.
+        if error.is_data() && text.len() <= MAX_VALUE_BYTES {
+            Body::deserialize(serde_json::from_slice::<Value>(text)?)
+        } else {
+            Err(error)
+        }
+    })
 }
 
 fn why(error: &serde_json::Error, bytes: usize) -> String {

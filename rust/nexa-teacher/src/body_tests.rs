@@ -8,16 +8,13 @@ use proptest::prelude::*;
 use crate::{Answer, State, columns, summarize};
 
 fn decoded(bodies: &[&str], logprobs: bool) -> RecordBatch {
-    let answers: Vec<Answer> = bodies
-        .iter()
-        .map(|body| Answer {
-            state: State::Answered,
-            attempt: 1,
-            latency_us: 1500,
-            body: Some(body.as_bytes().to_vec()),
-        })
-        .collect();
-    columns(&answers, logprobs).unwrap()
+    let read = |body: &&str| Answer {
+        state: State::Answered,
+        attempt: 1,
+        latency_us: 1500,
+        body: Some(Ok(body.as_bytes().to_vec())),
+    };
+    columns(bodies, logprobs, read).unwrap()
 }
 
 fn text<'a>(batch: &'a RecordBatch, name: &str, row: usize) -> Option<&'a str> {
@@ -40,6 +37,14 @@ fn a_completion_becomes_a_row_per_choice_in_the_order_of_their_numbers() {
     assert!(text(&batch, "error", 2).unwrap().contains("isn't JSON"));
     let summary = summarize(body.as_bytes()).unwrap();
     assert_eq!((summary.choices, summary.prompt_tokens, summary.cut), (2, Some(3), true));
+}
+
+#[test]
+fn choices_that_are_all_of_one_number_are_counted_as_they_come() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":"a"}},{"index":0,"message":{"content":"b"}}]}"#;
+    let batch = decoded(&[body], false);
+    let numbers = batch.column_by_name("choice").unwrap().as_primitive::<Int32Type>().values().to_vec();
+    assert_eq!((numbers, text(&batch, "text", 1)), (vec![0, 1], Some("b")));
 }
 
 #[test]
@@ -74,13 +79,54 @@ fn what_is_no_answer_has_a_reason_that_does_not_quote_it() {
         r#"{"choices":[{"message":"secret"}]}"#,
         r#"{"choices":[{"message":{"content":{"secret":1}}}]}"#,
         r#"{"choices":[{"message":{"content":"secret"}}]} secret"#,
-        r#"{"choices":[{"message":{"content":"\ud800"}}]}"#,
         r#"{"choices":[{"message":{"content":"cut"#,
         &deep,
     ] {
         let reason = summarize(body.as_bytes()).unwrap_err();
         assert!(!reason.contains("secret") && reason.len() < 200, "{reason}");
         assert_eq!(decoded(&[body], true).num_rows(), 1);
+    }
+}
+
+#[test]
+fn a_paid_answer_is_not_lost_over_a_detail() {
+    for (detail, expected) in [
+        (r#"{"choices":[{"message":{"content":"a"}}],"choices":[{"message":{"content":"b"}}]}"#, "b"),
+        (r#"{"choices":[{"message":{"content":"a","content":"b"}}]}"#, "b"),
+        (r#"{"choices":[{"message":{"content":"a"}}],"usage":"n/a"}"#, "a"),
+        (r#"{"choices":[{"message":{"content":"a"}}],"usage":[1]}"#, "a"),
+        (r#"{"choices":[{"message":{"content":"\ud800x \ud83d\ude00"}}]}"#, "\u{fffd}x \u{1f600}"),
+        (r#"{"score":NaN,"choices":[{"message":{"content":"NaN \" -Infinity"}}]}"#, "NaN \" -Infinity"),
+        (r#"{"choices":[{"message":{"content":"a"},"logprobs":"no"}]}"#, "a"),
+        (r#"{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"token":"a"}]}}]}"#, "a"),
+        (r#"{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"logprob":"-1"}]}}]}"#, "a"),
+    ] {
+        assert!(summarize(detail.as_bytes()).is_ok(), "{detail}");
+        for logprobs in [false, true] {
+            assert_eq!(text(&decoded(&[detail], logprobs), "text", 0), Some(expected), "{detail}");
+        }
+        crate::replay::check_body(detail.as_bytes());
+    }
+}
+
+#[test]
+fn log_probabilities_that_json_has_no_word_for_are_those_of_impossible_tokens() {
+    let body = r#"{"choices":[{"message":{"content":"a"},"logprobs":{"content":[
+        {"token":"\udc00","bytes":[97],"logprob":-Infinity,"top_logprobs":[{"token":"b","logprob":NaN}]}]}}]}"#;
+    let batch = decoded(&[body], true);
+    let own = batch.column_by_name("token_logprobs").unwrap().as_list::<i32>().value(0);
+    assert_eq!(own.as_primitive::<Float32Type>().values(), &[f32::NEG_INFINITY]);
+    let bytes = batch.column_by_name("token_bytes").unwrap().as_list::<i32>().value(0);
+    assert_eq!(bytes.as_binary::<i32>().value(0), b"a");
+}
+
+#[test]
+fn tool_calls_keep_their_members_order_and_say_nothing_where_there_are_none() {
+    let with = |calls: &str| format!(r#"{{"choices":[{{"message":{{"tool_calls":{calls}}}}}]}}"#);
+    let calls = r#"[{"type":"function","function":{"name":"f","arguments":"{\"b\": 1}"},"b":[1.5,-2,true,null],"a":{}}]"#;
+    assert_eq!(text(&decoded(&[&with(calls)], false), "tool_calls", 0), Some(calls));
+    for nothing in ["null", "[]", " [ ] "] {
+        assert_eq!(text(&decoded(&[&with(nothing)], false), "tool_calls", 0), None);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers to Arrow columns: a row per choice, in the order of the requests.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -11,9 +12,10 @@ use arrow_schema::{Field, Schema};
 use rayon::prelude::*;
 use serde::de::IgnoredAny;
 
-use crate::body::{Body, Choice, Logprobs, Message, Token, Usage, parse};
+use crate::body::{Body, Choice, Logprobs, Message, Token, parse};
 use crate::error::JournalError;
 use crate::index::State;
+use crate::lenient::Counts;
 
 /// Answers that one thread decodes at once.
 const PER_TASK: usize = 64;
@@ -29,35 +31,39 @@ pub struct Answer {
     pub attempt: u16,
     /// How long that took, in microseconds.
     pub latency_us: u64,
-    /// The raw body; `None` where there is no answer.
-    pub body: Option<Vec<u8>>,
+    /// The raw body; `None` where there is no answer, or why it can't be read.
+    pub body: Option<Result<Vec<u8>, String>>,
 }
 
-/// Decode `answers` on the pool's threads.
+/// Decode answers on the pool's threads, each read where it is decoded: memory holds few bodies at a time.
 ///
 /// A row is a choice; a request without a readable answer is one row of nulls, with the reason in `error`. `logprobs`
-/// asks for the columns of each token.
+/// asks for the columns of each token; where an answer's can't be read they are null and the rest of it stays.
 ///
 /// # Errors
 /// [`JournalError::Threads`].
 ///
 /// # Panics
-/// Never: the columns are built to one length.
-pub fn columns(answers: &[Answer], logprobs: bool) -> Result<RecordBatch, JournalError> {
-    let decode = |(task, piece): (usize, &[Answer])| {
+/// Where all texts of one column take more than 2 GiB.
+pub fn columns<T: Sync>(
+    requests: &[T],
+    logprobs: bool,
+    read: impl Fn(&T) -> Answer + Sync,
+) -> Result<RecordBatch, JournalError> {
+    let decode = |(task, piece): (usize, &[T])| {
         let mut rows = Rows::default();
-        for (offset, answer) in piece.iter().enumerate() {
-            rows.add(task * PER_TASK + offset, answer, logprobs);
+        for (offset, request) in piece.iter().enumerate() {
+            rows.add(task * PER_TASK + offset, &read(request), logprobs);
         }
         rows.finish(logprobs)
     };
-    if answers.len() <= PER_TASK {
-        return Ok(decode((0, answers)));
+    if requests.len() <= PER_TASK {
+        return Ok(decode((0, requests)));
     }
     let pieces: Vec<RecordBatch> =
-        nexa_io::threads::pool()?.install(|| answers.par_chunks(PER_TASK).enumerate().map(decode).collect());
+        nexa_io::threads::pool()?.install(|| requests.par_chunks(PER_TASK).enumerate().map(decode).collect());
     let joined = arrow_select::concat::concat_batches(&pieces[0].schema(), &pieces);
-    Ok(joined.expect("the pieces have one schema"))
+    Ok(joined.expect("the pieces have one schema, and less than 2 GiB a column"))
 }
 
 #[derive(Default)]
@@ -100,17 +106,17 @@ struct Alternatives {
 
 impl Rows {
     fn add(&mut self, index: usize, answer: &Answer, logprobs: bool) {
-        let Some(bytes) = &answer.body else { return self.add_nothing(index, answer, None) };
-        if logprobs {
-            match parse::<Logprobs>(bytes) {
-                Ok(body) => self.add_body(index, answer, body, Self::add_logprobs),
-                Err(reason) => self.add_nothing(index, answer, Some(&reason)),
-            }
-        } else {
-            match parse::<IgnoredAny>(bytes) {
-                Ok(body) => self.add_body(index, answer, body, |_, _| ()),
-                Err(reason) => self.add_nothing(index, answer, Some(&reason)),
-            }
+        let bytes = match &answer.body {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(reason)) => return self.add_nothing(index, answer, Some(reason)),
+            None => return self.add_nothing(index, answer, None),
+        };
+        if let Some(body) = logprobs.then(|| parse::<Logprobs>(bytes).ok()).flatten() {
+            return self.add_body(index, answer, body, Self::add_logprobs);
+        }
+        match parse::<IgnoredAny>(bytes) {
+            Ok(body) => self.add_body(index, answer, body, |rows, _| rows.add_no_logprobs()),
+            Err(reason) => self.add_nothing(index, answer, Some(&reason)),
         }
     }
 
@@ -121,12 +127,14 @@ impl Rows {
         body: Body<L>,
         mut add_logprobs: impl FnMut(&mut Self, Option<L>),
     ) {
-        let usage = body.usage.unwrap_or_default();
+        let usage = body.usage;
+        let numbers: HashSet<_> = body.choices.iter().filter_map(|choice| choice.index.0).collect();
+        let numbered = numbers.len() == body.choices.len();
         let mut choices: Vec<(i64, Choice<L>)> = body
             .choices
             .into_iter()
-            .enumerate()
-            .map(|(place, choice)| (choice.index.0.unwrap_or(place as i64), choice))
+            .zip(0..)
+            .map(|(choice, place)| (choice.index.0.filter(|_| numbered).unwrap_or(place), choice))
             .collect();
         choices.sort_by_key(|(number, _)| *number);
         for (number, choice) in choices {
@@ -149,7 +157,7 @@ impl Rows {
         self.state.append_value(answer.state as u8);
     }
 
-    fn add_usage(&mut self, usage: Usage) {
+    fn add_usage(&mut self, usage: Counts) {
         self.prompt_tokens.append_option(usage.prompt_tokens.0);
         self.completion_tokens.append_option(usage.completion_tokens.0);
         self.total_tokens.append_option(usage.total_tokens.0);
@@ -159,9 +167,7 @@ impl Rows {
         self.text.append_option(message.content.0);
         self.reasoning.append_option(message.reasoning_content.0.or(message.reasoning.0));
         self.refusal.append_option(message.refusal.0);
-        let calls =
-            message.tool_calls.as_ref().map(|raw| raw.get()).filter(|raw| !matches!(*raw, "null" | "[]"));
-        self.tool_calls.append_option(calls);
+        self.tool_calls.append_option(message.tool_calls.0);
     }
 
     fn add_logprobs(&mut self, found: Option<Logprobs>) {
@@ -198,7 +204,7 @@ impl Rows {
             column.append_null();
         }
         self.latency_ms.append_null();
-        self.add_usage(Usage::default());
+        self.add_usage(Counts::default());
         self.attempt.append_null();
         self.error.append_option(reason);
         self.add_no_logprobs();

@@ -2,6 +2,9 @@
 //!
 //! Little endian: marker (4), crc32c (4) of all that follows, length of the payload (4); the payload is kind (1),
 //! flags (1), attempt (2), key (16), value (8) and the body.
+//!
+//! Marker and checksum are each file's own ([`Seal`]): a body comes from outside, and might otherwise hold a whole record,
+//! to be taken for one where the record around it is torn.
 
 use crc_fast::CrcAlgorithm;
 
@@ -14,8 +17,10 @@ pub type Key = [u8; KEY_BYTES];
 /// Longest body.
 pub const MAX_BODY_BYTES: usize = 1 << 30;
 
-/// Where a record begins: what a search for the next sound one looks for.
-pub(crate) const MARKER: [u8; 4] = [0xf5, b'N', b'X', b'J'];
+/// Bytes of a marker.
+pub(crate) const MARKER_BYTES: usize = 4;
+/// Bytes from which a file's seal is made.
+pub(crate) const SALT_BYTES: usize = 16;
 /// Marker, checksum, length.
 pub(crate) const HEAD_BYTES: usize = 12;
 /// What a payload holds beside its body.
@@ -83,11 +88,50 @@ impl Meta {
     }
 }
 
+/// What the records of one file begin with, and what their checksums begin from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    /// Where a record begins: what a search for the next sound one looks for.
+    pub marker: [u8; MARKER_BYTES],
+    salt: [u8; SALT_BYTES],
+}
+
+impl Seal {
+    pub(crate) fn of(salt: [u8; SALT_BYTES]) -> Self {
+        let mut marker = [0; MARKER_BYTES];
+        marker.copy_from_slice(&salt[..MARKER_BYTES]);
+        marker[0] = 0xf5; // never in text, and never in a run of zeros
+        Self { marker, salt }
+    }
+
+    pub(crate) fn salt(&self) -> [u8; SALT_BYTES] {
+        self.salt
+    }
+
+    /// Begin a checksum.
+    pub(crate) fn digest(&self) -> crc_fast::Digest {
+        let mut digest = crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi);
+        digest.update(&self.salt);
+        digest
+    }
+
+    fn checksum(&self, bytes: &[u8]) -> u32 {
+        let mut digest = self.digest();
+        digest.update(bytes);
+        finished(&digest)
+    }
+}
+
+/// Return what a checksum came to.
+pub(crate) fn finished(digest: &crc_fast::Digest) -> u32 {
+    u32::try_from(digest.finalize()).expect("a crc32c has 32 bits")
+}
+
 /// Append a record's bytes to `out`.
-pub(crate) fn encode(meta: &Meta, body: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode(seal: &Seal, meta: &Meta, body: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(FIXED_BYTES + body.len()).expect("bodies are bounded");
     let start = out.len();
-    out.extend_from_slice(&MARKER);
+    out.extend_from_slice(&seal.marker);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&[meta.kind as u8, meta.flags]);
@@ -95,7 +139,7 @@ pub(crate) fn encode(meta: &Meta, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&meta.key);
     out.extend_from_slice(&meta.value.to_le_bytes());
     out.extend_from_slice(body);
-    let crc = checksum(&out[start + 8..]);
+    let crc = seal.checksum(&out[start + 8..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
@@ -111,24 +155,24 @@ pub(crate) enum Found<'a> {
 }
 
 /// Return how long the record is that `bytes` begin with, if it is one; where less than a head is known, the head's length.
-pub(crate) fn extent(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn extent(seal: &Seal, bytes: &[u8]) -> Option<usize> {
     if bytes.len() < HEAD_BYTES {
-        let known = bytes.len().min(MARKER.len());
-        return (bytes[..known] == MARKER[..known]).then_some(HEAD_BYTES);
+        let known = bytes.len().min(MARKER_BYTES);
+        return (bytes[..known] == seal.marker[..known]).then_some(HEAD_BYTES);
     }
     let length = u32_at(bytes, 8) as usize;
-    let sound = bytes[..4] == MARKER && (FIXED_BYTES..=FIXED_BYTES + MAX_BODY_BYTES).contains(&length);
+    let sound = bytes[..4] == seal.marker && (FIXED_BYTES..=FIXED_BYTES + MAX_BODY_BYTES).contains(&length);
     sound.then_some(HEAD_BYTES + length)
 }
 
 /// Read the record that `bytes` begin with.
-pub(crate) fn decode(bytes: &[u8]) -> Found<'_> {
-    let Some(size) = extent(bytes) else { return Found::Nothing };
+pub(crate) fn decode<'a>(seal: &Seal, bytes: &'a [u8]) -> Found<'a> {
+    let Some(size) = extent(seal, bytes) else { return Found::Nothing };
     if bytes.len() < size {
         return Found::Part(size);
     }
     let payload = &bytes[HEAD_BYTES..size];
-    if checksum(&bytes[8..size]) != u32_at(bytes, 4) {
+    if seal.checksum(&bytes[8..size]) != u32_at(bytes, 4) {
         return Found::Nothing;
     }
     let Ok(kind) = Kind::try_from(payload[0]) else { return Found::Nothing };
@@ -141,10 +185,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Found<'_> {
     Found::Record(meta, &payload[FIXED_BYTES..], size)
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    u32::try_from(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes)).expect("a crc32c has 32 bits")
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -1,29 +1,28 @@
 //! The journal's file: opened, appended to in groups, read back.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::collections::HashSet;
+use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::RecordBatch;
 use sha2::{Digest as _, Sha256};
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
 
-use crate::columns::Answer;
+use crate::columns::{Answer, columns};
 use crate::error::JournalError;
-use crate::frame::{FOREIGN, Found, KEY_BYTES, Key, Kind, Meta, ZSTD, decode, encode};
+use crate::frame::{FOREIGN, KEY_BYTES, Key, Kind, Meta, ZSTD, encode};
+use crate::header::{HEADER_BYTES, open_header};
 use crate::index::{Entry, Index, Place, State, Totals};
+use crate::packing::{LEVEL, compressed};
+use crate::reader::Reader;
 use crate::scan::scan;
 use crate::summary::{Summary, summarize};
 
-/// What a file begins with: a name and a version.
-pub(crate) const MAGIC: [u8; 12] = *b"nexa-teacher";
-pub(crate) const VERSION: u32 = 1;
-/// Bytes before the first record.
-pub(crate) const HEADER_BYTES: u64 = 16;
-/// Shorter bodies gain nothing from compression.
-const WORTH_COMPRESSING: usize = 512;
-const LEVEL: i32 = 1;
+/// Bytes of adopted answers that are held before they are written.
+const ADOPTED_BYTES: usize = 16 << 20;
 
 /// What a journal is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,16 +60,15 @@ pub struct Journal {
     queue: Mutex<Vec<Pending>>,
     /// Held by the one who writes, also while the disk is waited for; `kept` isn't, so that nobody who asks waits for a disk.
     writing: Mutex<Compressor<'static>>,
-    reading: Mutex<Decompressor<'static>>,
     kept: Mutex<Kept>,
+    failed: AtomicBool,
 }
 
 pub(crate) struct Kept {
-    pub file: Option<Arc<File>>,
+    pub reader: Option<Reader>,
     pub index: Index,
     pub end: u64,
     pub damaged: u64,
-    failed: bool,
 }
 
 impl Journal {
@@ -93,32 +91,26 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(|source| if writes { unwritable(source) } else { unreadable(source) })?;
-        let size = file.metadata().map_err(unreadable)?.len();
-        if size < HEADER_BYTES {
-            begin(&file, path, size, writes)?;
-        } else {
-            check_header(&file, path)?;
-        }
+        let seal = open_header(&file, path, writes)?;
         let mut index = Index::default();
-        let scanned =
-            scan(&file, HEADER_BYTES, |meta, _, place| index.apply(meta, place)).map_err(unreadable)?;
+        let scanned = scan(&file, &seal, HEADER_BYTES, |meta, _, place| index.apply(meta, place))
+            .map_err(unreadable)?;
         if scanned.given_up {
             return Err(JournalError::Ruined { path: path.to_owned(), end: scanned.end });
         }
         if writes && file.metadata().map_err(unreadable)?.len() > scanned.end {
             file.set_len(scanned.end).and_then(|()| file.sync_all()).map_err(unwritable)?;
         }
-        let kept = Kept {
-            file: Some(Arc::new(file)),
-            index,
-            end: scanned.end,
-            damaged: scanned.damaged,
-            failed: false,
+        let reader = Reader { path: path.to_owned(), file: Arc::new(file), seal };
+        let kept = Kept { reader: Some(reader), index, end: scanned.end, damaged: scanned.damaged };
+        let journal = Self {
+            path: path.to_owned(),
+            mode,
+            queue: Mutex::default(),
+            writing: Mutex::new(Compressor::new(LEVEL).map_err(unwritable)?),
+            kept: Mutex::new(kept),
+            failed: AtomicBool::new(false),
         };
-        let writing = Mutex::new(Compressor::new(LEVEL).map_err(unwritable)?);
-        let reading = Mutex::new(Decompressor::new().map_err(unreadable)?);
-        let (path, kept) = (path.to_owned(), Mutex::new(kept));
-        let journal = Self { path, mode, queue: Mutex::default(), writing, reading, kept };
         journal.settle_rest()?;
         Ok(journal)
     }
@@ -150,6 +142,7 @@ impl Journal {
         if self.mode == Mode::Read {
             return Err(JournalError::ReadOnly { path: self.path.clone() });
         }
+        self.check_writable()?;
         let meta = Meta { kind, flags: 0, attempt, key, value };
         self.queue().push(Pending { meta, body, counted: false });
         Ok(())
@@ -163,6 +156,8 @@ impl Journal {
     /// [`JournalError::Write`]: what was durable before stays, the rest is gone, and nothing is taken in any more.
     pub fn sync(&self) -> Result<Vec<Settled>, JournalError> {
         let mut packer = self.writing();
+        // Asked while nobody writes: what another one wrote for us may have failed.
+        self.check_writable()?;
         let group = std::mem::take(&mut *self.queue());
         if group.is_empty() {
             return Ok(Vec::new());
@@ -207,11 +202,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Read`], [`JournalError::Damaged`].
     pub fn body(&self, key: &Key) -> Result<Option<Vec<u8>>, JournalError> {
-        let kept = self.kept();
-        match kept.index.get(key) {
-            Entry { state: State::Answered, place, .. } => {
-                self.read(&kept, place).map(|(_, body)| Some(body))
-            }
+        match self.found(key)? {
+            (Entry { state: State::Answered, place, .. }, reader) => Ok(Some(reader.read(place)?.1)),
             _ => Ok(None),
         }
     }
@@ -221,52 +213,59 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Read`], [`JournalError::Damaged`].
     pub fn reason(&self, key: &Key) -> Result<Option<String>, JournalError> {
-        let kept = self.kept();
-        match kept.index.get(key) {
-            Entry { state: State::Refused | State::Lost, place, .. } if place.bytes > 0 => {
-                let (_, body) = self.read(&kept, place)?;
+        match self.found(key)? {
+            (Entry { state: State::Refused | State::Lost, place, .. }, reader) if place.bytes > 0 => {
+                let (_, body) = reader.read(place)?;
                 Ok(Some(String::from_utf8_lossy(&body).into_owned()).filter(|text| !text.is_empty()))
             }
             _ => Ok(None),
         }
     }
 
-    /// The answers to `keys`, which lie side by side, for [`columns`](crate::columns).
+    /// The answers to `keys`, which lie side by side, as columns; see [`columns`](crate::columns()).
     ///
     /// # Errors
-    /// [`JournalError::Read`], [`JournalError::Damaged`].
-    pub fn answers(&self, keys: &[u8]) -> Result<Vec<Answer>, JournalError> {
-        let kept = self.kept();
-        each_key(keys)
-            .map(|key| {
-                let entry = kept.index.get(&key);
-                if entry.state != State::Answered {
-                    return Ok(Answer { state: entry.state, ..Answer::default() });
+    /// [`JournalError::ReadOnly`] after [`Journal::close`], [`JournalError::Threads`]. A record that can't be read is
+    /// a row that says so.
+    pub fn columns(&self, keys: &[u8], logprobs: bool) -> Result<RecordBatch, JournalError> {
+        let (entries, reader) = {
+            let kept = self.kept();
+            let entries: Vec<Entry> = each_key(keys).map(|key| kept.index.get(&key)).collect();
+            (entries, self.reader(&kept)?)
+        };
+        columns(&entries, logprobs, |entry| {
+            let known = Answer { state: entry.state, ..Answer::default() };
+            if entry.state != State::Answered {
+                return known;
+            }
+            match reader.read(entry.place) {
+                Ok((meta, body)) => {
+                    Answer { attempt: meta.attempt, latency_us: meta.value, body: Some(Ok(body)), ..known }
                 }
-                let (meta, body) = self.read(&kept, entry.place)?;
-                let state = entry.state;
-                Ok(Answer { state, attempt: meta.attempt, latency_us: meta.value, body: Some(body) })
-            })
-            .collect()
+                Err(error) => Answer { body: Some(Err(error.to_string())), ..known },
+            }
+        })
     }
 
     /// Take over what `other` knows of those of `keys` of which nothing is known here; returns how many answers.
     ///
-    /// What is open or lost there is open here, so that it isn't sent again unasked; nobody paid for it here.
+    /// What is open, lost or purged there is open here, so that it isn't sent again unasked; nobody paid for it here.
+    /// To be called while no answer waits to be told by [`Journal::sync`], as are [`Journal::purge`] and [`Journal::close`].
     ///
     /// # Errors
     /// As [`Journal::sync`], and what reading `other` says.
     pub fn adopt(&self, other: &Self, keys: &[u8]) -> Result<u64, JournalError> {
-        let mut taken = 0;
+        let (mut taken, mut seen, mut held) = (0, HashSet::new(), 0);
         for key in each_key(keys) {
-            if self.state(&key) != State::Nothing {
+            if self.state(&key) != State::Nothing || !seen.insert(key) {
                 continue;
             }
-            let entry = other.kept().index.get(&key);
+            let (entry, reader) = other.found(&key)?;
             let meta = Meta { kind: Kind::Adopted, flags: FOREIGN, attempt: entry.attempt, key, value: 0 };
             match entry.state {
                 State::Answered => {
-                    let (theirs, body) = other.read(&other.kept(), entry.place)?;
+                    let (theirs, body) = reader.read(entry.place)?;
+                    held += body.len();
                     let meta = Meta { attempt: theirs.attempt, value: theirs.value, ..meta };
                     self.queue().push(Pending { meta, body, counted: false });
                     taken += 1;
@@ -276,6 +275,10 @@ impl Journal {
                     self.queue().push(Pending { meta, body: Vec::new(), counted: false });
                 }
                 State::Nothing | State::Refused => {}
+            }
+            if held > ADOPTED_BYTES {
+                self.sync()?;
+                held = 0;
             }
         }
         self.sync()?;
@@ -289,17 +292,21 @@ impl Journal {
     pub fn digest(&self) -> Result<String, JournalError> {
         use std::fmt::Write as _;
 
-        let kept = self.kept();
-        let mut answered: Vec<_> = kept
-            .index
-            .entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry.state, State::Answered | State::Purged))
-            .collect();
-        answered.sort_unstable_by_key(|(key, _)| **key);
+        let (mut answered, reader) = {
+            let kept = self.kept();
+            let answered: Vec<(Key, Place)> = kept
+                .index
+                .entries
+                .iter()
+                .filter(|(_, entry)| matches!(entry.state, State::Answered | State::Purged))
+                .map(|(key, entry)| (*key, entry.place))
+                .collect();
+            (answered, self.reader(&kept)?)
+        };
+        answered.sort_unstable_by_key(|(key, _)| *key);
         let mut whole = Sha256::new();
-        for (key, entry) in answered {
-            let (meta, body) = self.read(&kept, entry.place)?;
+        for (key, place) in answered {
+            let (meta, body) = reader.read(place)?;
             whole.update(key);
             if meta.kind == Kind::Digest { whole.update(&body) } else { whole.update(Sha256::digest(&body)) }
         }
@@ -314,22 +321,31 @@ impl Journal {
     /// # Errors
     /// As [`Journal::sync`].
     pub fn close(&self) -> Result<(), JournalError> {
-        let synced = if self.mode == Mode::Read || self.kept().failed {
-            Ok(())
-        } else {
-            self.sync().and_then(|_| self.sync()).map(drop)
-        };
+        let idle = self.mode == Mode::Read || self.check_writable().is_err();
+        let synced = if idle { Ok(()) } else { self.sync().and_then(|_| self.sync()).map(drop) };
         let _alone = self.writing();
-        self.kept().file = None;
+        self.kept().reader = None;
         synced
     }
 
-    pub(crate) fn compresses(&self) -> bool {
-        self.mode == Mode::Compress
+    pub(crate) fn check_writable(&self) -> Result<(), JournalError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(JournalError::Failed { path: self.path.clone() });
+        }
+        Ok(())
     }
 
     pub(crate) fn writes(&self) -> bool {
         self.mode != Mode::Read
+    }
+
+    pub(crate) fn reader(&self, kept: &Kept) -> Result<Reader, JournalError> {
+        kept.reader.clone().ok_or_else(|| JournalError::ReadOnly { path: self.path.clone() })
+    }
+
+    fn found(&self, key: &Key) -> Result<(Entry, Reader), JournalError> {
+        let kept = self.kept();
+        Ok((kept.index.get(key), self.reader(&kept)?))
     }
 
     pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -355,8 +371,9 @@ impl Journal {
             .filter(|(_, entry)| entry.state == State::Answered && !entry.settled)
             .map(|(key, entry)| (*key, entry.place))
             .collect();
+        let reader = self.reader(&kept)?;
         for (key, place) in rest {
-            match self.read(&kept, place) {
+            match reader.read(place) {
                 Ok((meta, body)) => self.settle(&mut kept, &meta, &summarize(&body)),
                 Err(JournalError::Damaged { .. }) => {
                     let attempt = kept.index.get(&key).attempt;
@@ -390,27 +407,24 @@ impl Journal {
     }
 
     fn write(&self, packer: &mut Compressor<'_>, group: &[Pending]) -> Result<(), JournalError> {
-        let (file, end) = {
+        let (Reader { file, seal, .. }, end) = {
             let kept = self.kept();
-            if kept.failed {
-                return Err(JournalError::Failed { path: self.path.clone() });
-            }
-            let Some(file) = &kept.file else {
-                return Err(JournalError::ReadOnly { path: self.path.clone() });
-            };
-            (Arc::clone(file), kept.end)
+            (self.reader(&kept)?, kept.end)
         };
         let mut bytes = Vec::with_capacity(group.iter().map(|pending| pending.body.len() + 64).sum());
         let mut places = Vec::with_capacity(group.len());
         for pending in group {
             let start = bytes.len();
-            let packed =
-                if self.compresses() { compressed(packer, &pending.meta, &pending.body) } else { None };
+            let packed = match self.mode {
+                Mode::Compress => compressed(packer, &pending.meta, &pending.body),
+                Mode::Raw | Mode::Read => None,
+            };
             match &packed {
                 Some(body) => {
-                    encode(&Meta { flags: pending.meta.flags | ZSTD, ..pending.meta }, body, &mut bytes);
+                    let meta = Meta { flags: pending.meta.flags | ZSTD, ..pending.meta };
+                    encode(&seal, &meta, body, &mut bytes);
                 }
-                None => encode(&pending.meta, &pending.body, &mut bytes),
+                None => encode(&seal, &pending.meta, &pending.body, &mut bytes),
             }
             let size = u32::try_from(bytes.len() - start).expect("records are bounded");
             places.push(Place { offset: end + start as u64, bytes: size });
@@ -420,7 +434,7 @@ impl Journal {
         if let Err(source) = written {
             // Half a group would be a torn tail; if even that can't be cut, opening cuts it.
             let _ = file.set_len(end);
-            kept.failed = true;
+            self.failed.store(true, Ordering::Release);
             return Err(JournalError::Write { path: self.path.clone(), source });
         }
         kept.end = end + bytes.len() as u64;
@@ -433,83 +447,8 @@ impl Journal {
         }
         Ok(())
     }
-
-    /// Read the record at `place`: its fields and its body, decompressed.
-    pub(crate) fn read(&self, kept: &Kept, place: Place) -> Result<(Meta, Vec<u8>), JournalError> {
-        let Some(file) = &kept.file else { return Err(JournalError::ReadOnly { path: self.path.clone() }) };
-        let mut bytes = vec![0; place.bytes as usize];
-        file.read_exact_at(&mut bytes, place.offset)
-            .map_err(|source| JournalError::Read { path: self.path.clone(), source })?;
-        let damaged = || JournalError::Damaged { path: self.path.clone(), offset: place.offset };
-        let Found::Record(meta, body, _) = decode(&bytes) else { return Err(damaged()) };
-        if meta.flags & ZSTD == 0 {
-            return Ok((meta, body.to_vec()));
-        }
-        let mut unpacker = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        decompressed(&mut unpacker, body).map(|body| (meta, body)).ok_or_else(damaged)
-    }
 }
 
 pub(crate) fn each_key(keys: &[u8]) -> impl Iterator<Item = Key> + '_ {
     keys.chunks_exact(KEY_BYTES).map(|key| key.try_into().expect("a chunk is a key long"))
-}
-
-/// Return the body compressed, if it is an answer's and smaller for it.
-fn compressed(packer: &mut Compressor<'_>, meta: &Meta, body: &[u8]) -> Option<Vec<u8>> {
-    if body.len() < WORTH_COMPRESSING || !matches!(meta.kind, Kind::Answer | Kind::Adopted) {
-        return None;
-    }
-    packer.compress(body).ok().filter(|packed| packed.len() < body.len())
-}
-
-pub(crate) fn decompressed(unpacker: &mut Decompressor<'_>, body: &[u8]) -> Option<Vec<u8>> {
-    let size = zstd::zstd_safe::get_frame_content_size(body).ok()??;
-    let size = usize::try_from(size).ok().filter(|size| *size <= crate::frame::MAX_BODY_BYTES)?;
-    unpacker.decompress(body, size).ok()
-}
-
-/// Write the header of a new file, or of one that was torn while it was made.
-fn begin(file: &File, path: &Path, size: u64, writes: bool) -> Result<(), JournalError> {
-    let unwritable = |source| JournalError::Write { path: path.to_owned(), source };
-    let header = header();
-    let mut there = vec![0; usize::try_from(size).expect("it is short")];
-    file.read_exact_at(&mut there, 0)
-        .map_err(|source| JournalError::Read { path: path.to_owned(), source })?;
-    if there != header[..there.len()] {
-        return Err(JournalError::Foreign { path: path.to_owned() });
-    }
-    if !writes {
-        return Ok(());
-    }
-    file.write_all_at(&header, 0).and_then(|()| file.sync_all()).map_err(unwritable)?;
-    sync_folder(path).map_err(unwritable)
-}
-
-pub(crate) fn header() -> [u8; 16] {
-    let mut header = [0; 16];
-    header[..12].copy_from_slice(&MAGIC);
-    header[12..].copy_from_slice(&VERSION.to_le_bytes());
-    header
-}
-
-/// Make a name in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
-}
-
-fn check_header(file: &File, path: &Path) -> Result<(), JournalError> {
-    let mut there = [0; 16];
-    file.read_exact_at(&mut there, 0)
-        .map_err(|source| JournalError::Read { path: path.to_owned(), source })?;
-    if there[..12] != MAGIC {
-        return Err(JournalError::Foreign { path: path.to_owned() });
-    }
-    let version = u32::from_le_bytes([there[12], there[13], there[14], there[15]]);
-    if version == VERSION {
-        return Ok(());
-    }
-    Err(JournalError::Newer { path: path.to_owned(), version })
 }

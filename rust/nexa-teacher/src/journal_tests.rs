@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use arrow_array::Array;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -87,12 +88,12 @@ fn a_flipped_bit_loses_what_it_hits_and_nothing_else() {
     let (_folder, path) = place();
     let ends = filled(&path, 3);
     let whole = fs::read(&path).unwrap();
-    for at in 16..whole.len() {
+    for at in 32..whole.len() {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x10;
         fs::write(&path, &flipped).unwrap();
         let journal = Journal::open(&path, Mode::Raw).unwrap();
-        let mut begins = 16;
+        let mut begins = 32;
         for (number, end) in ends.iter().enumerate() {
             let hit = (begins..*end).contains(&(at as u64));
             let state = journal.state(&key(number as u8));
@@ -191,6 +192,65 @@ fn another_runs_answers_are_taken_over_and_what_is_open_there_is_open_here() {
 }
 
 #[test]
+fn a_record_inside_a_body_is_never_one_though_the_record_around_it_is_torn() {
+    let (_theirs, path) = place();
+    filled(&path, 1);
+    let forged = fs::read(&path).unwrap()[32..].to_vec();
+    let (_folder, path) = place();
+    let journal = Journal::open(&path, Mode::Raw).unwrap();
+    journal.append(Kind::Intent, key(9), 1, 0, Vec::new()).unwrap();
+    journal.append(Kind::Answer, key(9), 1, 0, forged.repeat(3)).unwrap();
+    journal.sync().unwrap();
+    drop(journal);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let again = Journal::open(&path, Mode::Raw).unwrap();
+    assert_eq!(again.state(&key(0)), State::Nothing);
+    assert_eq!(again.state(&key(9)), State::Open);
+}
+
+#[test]
+fn long_records_are_read_whole_and_a_length_that_lies_hides_nothing_behind_it() {
+    let (_folder, path) = place();
+    let journal = Journal::open(&path, Mode::Raw).unwrap();
+    let long =
+        format!(r#"{{"choices":[{{"message":{{"content":"{}"}}}}]}}"#, "x".repeat(3 << 20)).into_bytes();
+    journal.append(Kind::Intent, key(1), 1, 0, Vec::new()).unwrap();
+    for number in 2..4 {
+        journal.append(Kind::Intent, key(number), 1, 0, Vec::new()).unwrap();
+        journal.append(Kind::Answer, key(number), 1, 0, long.clone()).unwrap();
+    }
+    journal.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    assert_eq!(Journal::open(&path, Mode::Raw).unwrap().body(&key(3)).unwrap(), Some(long));
+    bytes[32 + 8 + 2] ^= 0x20; // the first record now claims 2 MiB more
+    fs::write(&path, bytes).unwrap();
+    let again = Journal::open(&path, Mode::Raw).unwrap();
+    let states: Vec<_> = (1..4).map(|number| again.state(&key(number))).collect();
+    assert_eq!(states, [State::Nothing, State::Answered, State::Answered]);
+    assert!(again.damaged_bytes() > 0);
+}
+
+#[test]
+fn what_is_damaged_while_the_journal_is_open_is_a_row_that_says_so_and_is_not_purged() {
+    let (_folder, path) = place();
+    let ends = filled(&path, 2);
+    let journal = Journal::open(&path, Mode::Raw).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    for byte in &mut bytes[ends[0] as usize + 40..] {
+        *byte ^= 1;
+    }
+    fs::write(&path, &bytes).unwrap();
+    let keys = [key(0), key(1)].concat();
+    let rows = journal.columns(&keys, false).unwrap();
+    let errors = rows.column_by_name("error").unwrap();
+    assert_eq!((errors.is_null(0), errors.is_null(1)), (true, false));
+    assert!(matches!(journal.purge(), Err(JournalError::Damaged { .. })));
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert!(!path.with_extension("purging").exists());
+}
+
+#[test]
 fn what_is_no_journal_is_left_alone() {
     let (_folder, path) = place();
     for foreign in [&b"years of work"[..], b"something longer than a header of ours"] {
@@ -200,6 +260,7 @@ fn what_is_no_journal_is_left_alone() {
     }
     let mut newer = b"nexa-teacher".to_vec();
     newer.extend(9u32.to_le_bytes());
+    newer.extend([0; 16]);
     fs::write(&path, newer).unwrap();
     assert!(matches!(Journal::open(&path, Mode::Raw), Err(JournalError::Newer { version: 9, .. })));
 }
@@ -264,7 +325,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_journal_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400), ours in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = if ours { crate::journal::header().to_vec() } else { Vec::new() };
+        let mut file = if ours { crate::header::header(&crate::frame::Seal::of([9; 16])) } else { Vec::new() };
         file.extend(bytes);
         crate::replay::check_journal(&file, folder.path());
     }

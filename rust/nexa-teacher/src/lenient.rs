@@ -12,6 +12,14 @@ pub(crate) struct Text(pub Option<String>);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Count(pub Option<i64>);
 
+/// How many tokens were used; what is no object says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub prompt_tokens: Count,
+    pub completion_tokens: Count,
+    pub total_tokens: Count,
+}
+
 /// A message's content: text, or a list of parts of which those of text are joined.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Content(pub Option<String>);
@@ -196,5 +204,63 @@ impl Visitor<'_> for LogprobVisitor {
 impl<'de> Deserialize<'de> for Logprob {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(LogprobVisitor)
+    }
+}
+
+struct CountsVisitor;
+
+impl<'de> Visitor<'de> for CountsVisitor {
+    type Value = Counts;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("counts by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Counts, A::Error> {
+        let mut counts = Counts::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "prompt_tokens" => counts.prompt_tokens = map.next_value()?,
+                "completion_tokens" => counts.completion_tokens = map.next_value()?,
+                "total_tokens" => counts.total_tokens = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(counts)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Counts, E> {
+        Ok(Counts::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Counts, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Counts::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CountsVisitor)
     }
 }

@@ -17,18 +17,24 @@
 //! # Hostile bytes
 //!
 //! Neither a journal nor a body is trusted. Lengths are checked against the file before memory is taken, every record
-//! has its checksum, and what a body isn't comes back as a reason that doesn't quote it.
+//! has its checksum under a secret of its file's own, so that no body passes for a record; and what a body isn't comes back
+//! as a reason that doesn't quote it.
 
 #![forbid(unsafe_code)]
 
 mod body;
 mod columns;
+mod compact;
 mod error;
 mod frame;
+mod header;
 mod index;
 mod journal;
 mod lenient;
+mod mend;
+mod packing;
 mod purge;
+mod reader;
 pub mod replay;
 mod scan;
 mod summary;

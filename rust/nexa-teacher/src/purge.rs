@@ -10,18 +10,23 @@ use sha2::{Digest, Sha256};
 use zstd::bulk::Decompressor;
 
 use crate::error::JournalError;
-use crate::frame::{FOREIGN, Found, Kind, Meta, ZSTD, decode, encode};
+use crate::frame::{FOREIGN, Found, Kind, Meta, Seal, ZSTD, decode, encode};
+use crate::header::{HEADER_BYTES, header, sync_folder};
 use crate::index::Index;
-use crate::journal::{HEADER_BYTES, Journal, header, sync_folder};
+use crate::journal::{Journal, Kept};
+use crate::packing::decompressed;
+use crate::reader::Reader;
 use crate::scan::scan;
 
 impl Journal {
     /// Delete every body; digests, counts and spend stay. Returns the bytes that were freed.
     ///
-    /// A kill at any point leaves the old file or the new one.
+    /// A kill at any point leaves the old file or the new one. What can't be read any more isn't thrown away: then
+    /// nothing is purged.
     ///
     /// # Errors
-    /// As [`Journal::sync`], and [`JournalError::Read`].
+    /// As [`Journal::sync`], [`JournalError::Read`], and [`JournalError::Damaged`] where the file isn't what it was
+    /// when it was opened.
     pub fn purge(&self) -> Result<u64, JournalError> {
         // Twice: the first sync may have something to say about the answers in it.
         self.sync()?;
@@ -30,26 +35,27 @@ impl Journal {
         let mut kept = self.kept();
         let before = kept.end;
         let unwritable = |source| JournalError::Write { path: self.path().to_owned(), source };
-        let Some(old) = kept.file.as_ref().filter(|_| self.writes()) else {
+        if !self.writes() {
             return Err(JournalError::ReadOnly { path: self.path().to_owned() });
-        };
+        }
+        let old = self.reader(&kept)?;
         let beside = self.path().with_extension("purging");
-        let written = self.write_without_bodies(old, &beside).and_then(|file| {
+        let written = self.write_without_bodies(&kept, &old, &beside).and_then(|file| {
             fs::rename(&beside, self.path()).and_then(|()| sync_folder(self.path())).map_err(unwritable)?;
             Ok(file)
         });
         let file = written.inspect_err(|_| drop(fs::remove_file(&beside)))?;
         let mut index = Index::default();
-        let scanned = scan(&file, HEADER_BYTES, |meta, _, place| index.apply(meta, place))
+        let scanned = scan(&file, &old.seal, HEADER_BYTES, |meta, _, place| index.apply(meta, place))
             .map_err(|source| JournalError::Read { path: self.path().to_owned(), source })?;
-        kept.file = Some(Arc::new(file));
+        kept.reader = Some(Reader { file: Arc::new(file), ..old });
         kept.index = index;
         kept.end = scanned.end;
         kept.damaged = 0;
         Ok(before.saturating_sub(scanned.end))
     }
 
-    fn write_without_bodies(&self, old: &File, beside: &Path) -> Result<File, JournalError> {
+    fn write_without_bodies(&self, kept: &Kept, old: &Reader, beside: &Path) -> Result<File, JournalError> {
         let unwritable = |source| JournalError::Write { path: self.path().to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
@@ -62,15 +68,18 @@ impl Journal {
         let mut out = BufWriter::with_capacity(1 << 20, &file);
         let mut unpacker = Decompressor::new().map_err(unwritable)?;
         let mut record = Vec::new();
-        let mut failed = out.write_all(&header()).err();
-        scan(old, HEADER_BYTES, |meta, body, _| {
+        let mut failed = out.write_all(&header(&old.seal)).err();
+        let scanned = scan(&old.file, &old.seal, HEADER_BYTES, |meta, body, _| {
             record.clear();
-            without_body(&mut unpacker, meta, body, &mut record);
+            without_body(&old.seal, &mut unpacker, meta, body, &mut record);
             if failed.is_none() {
                 failed = out.write_all(&record).err();
             }
         })
         .map_err(|source| JournalError::Read { path: self.path().to_owned(), source })?;
+        if scanned.given_up || (scanned.end, scanned.damaged) != (kept.end, kept.damaged) {
+            return Err(JournalError::Damaged { path: self.path().to_owned(), offset: scanned.end });
+        }
         if let Some(source) = failed.or_else(|| out.flush().err()) {
             return Err(unwritable(source));
         }
@@ -80,20 +89,28 @@ impl Journal {
     }
 }
 
-fn without_body(unpacker: &mut Decompressor<'_>, meta: &Meta, body: &[u8], record: &mut Vec<u8>) {
+fn without_body(
+    seal: &Seal,
+    unpacker: &mut Decompressor<'_>,
+    meta: &Meta,
+    body: &[u8],
+    record: &mut Vec<u8>,
+) {
     match meta.kind {
         Kind::Answer | Kind::Adopted => {
             let digest = if meta.flags & ZSTD == 0 {
                 Some(Sha256::digest(body))
             } else {
-                crate::journal::decompressed(unpacker, body).map(|body| Sha256::digest(&body))
+                decompressed(unpacker, body).map(|body| Sha256::digest(&body))
             };
             let foreign = if meta.foreign() { FOREIGN } else { 0 };
             let meta = Meta { kind: Kind::Digest, flags: foreign, ..*meta };
-            encode(&meta, digest.as_deref().unwrap_or(&[]), record);
+            encode(seal, &meta, digest.as_deref().unwrap_or(&[]), record);
         }
-        Kind::Refused | Kind::Lost => encode(&Meta { flags: meta.flags & FOREIGN, ..*meta }, &[], record),
-        Kind::Intent | Kind::Settled | Kind::Digest => encode(meta, body, record),
+        Kind::Refused | Kind::Lost => {
+            encode(seal, &Meta { flags: meta.flags & FOREIGN, ..*meta }, &[], record);
+        }
+        Kind::Intent | Kind::Settled | Kind::Digest => encode(seal, meta, body, record),
     }
-    debug_assert!(matches!(decode(record), Found::Record(..)), "what is written is a record");
+    debug_assert!(matches!(decode(seal, record), Found::Record(..)), "what is written is a record");
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::frame::{Meta, encode};
-use crate::journal::header;
+use arrow_array::Array;
+
+use crate::frame::{Meta, SALT_BYTES, Seal, encode};
+use crate::header::{HEADER_BYTES, header};
 use crate::{Answer, Journal, Kind, Mode, State, columns, summarize};
 
 /// Bytes of a step of [`check_script`].
@@ -17,7 +19,8 @@ const STEP_BYTES: usize = 12;
 ///
 /// As [`check_journal`].
 pub fn check_script(script: &[u8], folder: &Path) {
-    let mut file = header().to_vec();
+    let seal = Seal::of([7; SALT_BYTES]);
+    let mut file = header(&seal);
     let mut rest = script;
     while let Some((step, behind)) = rest.split_at_checked(STEP_BYTES) {
         rest = behind;
@@ -31,13 +34,13 @@ pub fn check_script(script: &[u8], folder: &Path) {
         let value = u64::from(step[5]) << 32 | u64::from(step[6]);
         let meta = Meta { kind, flags: step[1], attempt: u16::from(step[2]), key: [step[3] % 4; 16], value };
         let start = file.len();
-        encode(&meta, body, &mut file);
+        encode(&seal, &meta, body, &mut file);
         if step[4] == 1 {
             let hit = start + usize::from(step[7]) % (file.len() - start);
             file[hit] ^= step[8] | 1;
         }
     }
-    file.truncate(file.len() - rest.len().min(file.len() - 16));
+    file.truncate(file.len() - rest.len().min(file.len() - HEADER_BYTES as usize));
     check_journal(&file, folder);
 }
 
@@ -77,16 +80,19 @@ pub fn check_journal(bytes: &[u8], folder: &Path) {
 /// Where the ways disagree, or a reason quotes the body.
 pub fn check_body(bytes: &[u8]) {
     let summary = summarize(bytes);
-    let answer = Answer { state: State::Answered, attempt: 1, latency_us: 1, body: Some(bytes.to_vec()) };
-    let plain = columns(std::slice::from_ref(&answer), false).expect("one answer needs no pool");
+    let read = |bytes: &&[u8]| Answer {
+        state: State::Answered,
+        attempt: 1,
+        latency_us: 1,
+        body: Some(Ok(bytes.to_vec())),
+    };
     let rows = summary.as_ref().map_or(1, |summary| summary.choices as usize);
-    assert_eq!(plain.num_rows(), rows, "a row per choice");
-    let full = columns(&[answer], true).expect("one answer needs no pool");
-    // Log probabilities may be broken where all else is sound.
-    assert!(
-        full.num_rows() == rows || full.num_rows() == 1,
-        "a row per choice, or one that says what is wrong"
-    );
+    for logprobs in [false, true] {
+        let decoded = columns(&[bytes], logprobs, read).expect("one answer needs no pool");
+        assert_eq!(decoded.num_rows(), rows, "a row per choice");
+        let errors = decoded.column_by_name("error").map_or(0, |column| column.len() - column.null_count());
+        assert_eq!(errors > 0, summary.is_err(), "what was taken for an answer can be read as one");
+    }
 }
 
 #[cfg(test)]

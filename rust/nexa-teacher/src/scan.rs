@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use memchr::memmem;
 
-use crate::frame::{Found, MARKER, Meta, decode, extent};
+use crate::frame::{Found, MARKER_BYTES, Meta, Seal, decode, extent, finished, u32_at};
 use crate::index::Place;
 
 /// How much is read at once.
@@ -28,11 +28,12 @@ pub(crate) struct Scanned {
 /// Hand every sound record from `start` on to `each`, with its body and its place.
 pub(crate) fn scan(
     file: &File,
+    seal: &Seal,
     start: u64,
     mut each: impl FnMut(&Meta, &[u8], Place),
 ) -> io::Result<Scanned> {
     let size = file.metadata()?.len();
-    let mut window = Window { file, size, start, bytes: Vec::new(), read: 0 };
+    let mut window = Window { file, seal, size, start, bytes: Vec::new(), read: 0 };
     let mut scanned = Scanned { end: start, damaged: 0, given_up: false };
     let mut at = start;
     let mut searched = 0;
@@ -63,6 +64,7 @@ pub(crate) fn scan(
 /// The part of the file that is in memory.
 struct Window<'a> {
     file: &'a File,
+    seal: &'a Seal,
     size: u64,
     start: u64,
     bytes: Vec<u8>,
@@ -76,34 +78,56 @@ impl Window<'_> {
         loop {
             let held = self.from(at).len() as u64;
             let rest = self.size - at;
-            match extent(self.from(at)) {
+            match extent(self.seal, self.from(at)) {
                 Some(bytes) if bytes as u64 <= held => break,
+                // A damaged length may claim much: it is believed once the checksum of all that is right.
+                Some(bytes) if bytes > WINDOW_BYTES && !self.is_sound(at, bytes)? => return Ok(None),
                 Some(bytes) if bytes as u64 <= rest => {
                     wanted = wanted.max(bytes);
                     self.load(at, wanted)?;
                 }
                 // Fewer bytes than a head may be all that is held.
-                None if held < MARKER.len() as u64 && held < rest => self.load(at, wanted)?,
+                None if held < MARKER_BYTES as u64 && held < rest => self.load(at, wanted)?,
                 Some(_) | None => return Ok(None),
             }
         }
-        match decode(self.from(at)) {
+        match decode(self.seal, self.from(at)) {
             Found::Record(meta, body, bytes) => Ok(Some((meta, body, bytes))),
             Found::Part(_) | Found::Nothing => Ok(None),
         }
     }
 
+    /// Return whether the record of `bytes` bytes at `at` has the right checksum, reading it a window at a time.
+    fn is_sound(&mut self, at: u64, bytes: usize) -> io::Result<bool> {
+        let end = at + bytes as u64;
+        if end > self.size {
+            return Ok(false);
+        }
+        let mut head = [0; 8];
+        self.file.read_exact_at(&mut head, at)?;
+        let (mut digest, mut place) = (self.seal.digest(), at + head.len() as u64);
+        let mut piece = vec![0; WINDOW_BYTES];
+        while place < end {
+            let taken = usize::try_from(end - place).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
+            self.file.read_exact_at(&mut piece[..taken], place)?;
+            digest.update(&piece[..taken]);
+            place += taken as u64;
+        }
+        self.read += bytes as u64;
+        Ok(finished(&digest) == u32_at(&head, 4))
+    }
+
     /// Return where the next marker stands, from `at` on.
     fn next_marker(&mut self, mut at: u64) -> io::Result<Option<u64>> {
-        while at + MARKER.len() as u64 <= self.size {
-            if self.from(at).len() < MARKER.len() {
+        while at + MARKER_BYTES as u64 <= self.size {
+            if self.from(at).len() < MARKER_BYTES {
                 self.load(at, WINDOW_BYTES)?;
             }
             let held = self.from(at);
-            if let Some(place) = memmem::find(held, &MARKER) {
+            if let Some(place) = memmem::find(held, &self.seal.marker) {
                 return Ok(Some(at + place as u64));
             }
-            at += (held.len() + 1).saturating_sub(MARKER.len()).max(1) as u64;
+            at += (held.len() + 1).saturating_sub(MARKER_BYTES).max(1) as u64;
         }
         Ok(None)
     }

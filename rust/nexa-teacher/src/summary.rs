@@ -24,7 +24,7 @@ pub struct Summary {
 /// Why it is no answer, in a line that doesn't quote it.
 pub fn summarize(body: &[u8]) -> Result<Summary, String> {
     let body = parse::<IgnoredAny>(body)?;
-    let usage = body.usage.unwrap_or_default();
+    let usage = body.usage;
     Ok(Summary {
         choices: u32::try_from(body.choices.len()).unwrap_or(u32::MAX),
         prompt_tokens: count(usage.prompt_tokens),
