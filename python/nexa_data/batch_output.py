@@ -7,9 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nexa_data import _core
-from nexa_data.artifacts import fsync
 from nexa_data.catalog import ShardRecord
-from nexa_data.errors import RecordError
+from nexa_data.shard_output import make_durable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -75,13 +74,7 @@ class BatchOutput:
         return ShardRecord(uri, self.split, size, rows, checksum)
 
     def _make_durable(self, shard: ShardRecord) -> ShardRecord:
-        path = self.folder / shard.uri
-        try:
-            fsync(path)
-        except OSError as error:
-            raise RecordError(
-                f"{path}: it can't be made durable: {error}", remedy="check the disk"
-            ) from error
+        make_durable(self.folder / shard.uri)
         return shard
 
 

@@ -141,7 +141,7 @@ def plan_facts(report: JobReport) -> dict[str, Any]:
         "key": f"OPENAI_API_KEY is {'set' if report.key_present else 'not set'}",
         "parameters": json.dumps(report.parameters, ensure_ascii=False),
         "input": ", ".join(report.files),
-        "requests": f"{estimate.requests:,}, {bytes_text(estimate.prompt_bytes)}, up to {report.concurrency} at once",
+        "requests": f"{estimate.requests:,} of {bytes_text(estimate.prompt_bytes)} in all, up to {report.concurrency} at once",
         "tokens": f"about {estimate.prompt_tokens:,} of prompts, {answers} of answers",
         "cost": cost,
         "output": report.output_dir,

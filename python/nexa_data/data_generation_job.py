@@ -134,7 +134,7 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> JobReport:
 
 def _announce(report: JobReport) -> None:
     facts = plan_facts(report)
-    say(f"asking {facts['model']}: {facts['requests']}; {facts['tokens']}")
+    say(f"asking {facts['model']}: requests: {facts['requests']}; tokens: {facts['tokens']}")
     if facts["cost"]:
         say(f"cost: {facts['cost']}")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     _Sync = Callable[[ShardRecord], ShardRecord]
     _Submit = Callable[[Callable[[], ShardRecord], _Sync], Future[ShardRecord]]
 
-__all__ = ["ShardOutput", "WriteQueue", "tensor_batch"]
+__all__ = ["ShardOutput", "WriteQueue", "make_durable", "tensor_batch"]
 
 _WRITERS = 2
 """Shards that are hashed and written at a time once nothing more is read: one disk gains nothing from more."""
@@ -151,15 +151,21 @@ class ShardOutput:
 
     def _make_durable(self, shard: ShardRecord) -> ShardRecord:
         if not self._journal.has(shard):
-            path = self._folder / shard.uri
-            try:
-                fsync(path)
-            except OSError as error:
-                raise RecordError(
-                    f"{path}: it can't be made durable: {error}", remedy="check the disk"
-                ) from error
+            make_durable(self._folder / shard.uri)
             self._journal.add(shard)
         return shard
+
+
+def make_durable(path: Path) -> None:
+    """Wait until the disk has a shard that the system has.
+
+    Raises:
+        RecordError: It can't.
+    """
+    try:
+        fsync(path)
+    except OSError as error:
+        raise RecordError(f"{path}: it can't be made durable: {error}", remedy="check the disk") from error
 
 
 def tensor_batch(

@@ -153,7 +153,6 @@ class _Asker:
         self._started = now
         self._paused_until = 0.0
         self._why_paused: str | None = None
-        self._told_at = 0.0
         self._error: BaseException | None = None
 
     def stopped_error(self, how_far: str) -> TeacherError:

@@ -26,14 +26,14 @@ class Breaker:
         self._in_a_row = 0
         self._since = 0.0
         self._answered = False
-        self._opened_at: float | None = None
+        self._open = False
         self._pause_s = _FIRST_PROBE_S
         self._next_probe = 0.0
 
     @property
     def open(self) -> bool:
         """Whether the endpoint counts as down."""
-        return self._opened_at is not None
+        return self._open
 
     @property
     def failing(self) -> bool:
@@ -44,7 +44,7 @@ class Breaker:
         """Close: the endpoint answered, whatever it said."""
         self._answered = True
         self._in_a_row = 0
-        self._opened_at = None
+        self._open = False
         self._pause_s = _FIRST_PROBE_S
 
     def failure(self, now: float) -> None:
@@ -52,10 +52,10 @@ class Breaker:
         if self._in_a_row == 0:
             self._since = now
         self._in_a_row += 1
-        if self._opened_at is None and self._in_a_row >= self._failures:
-            self._opened_at = now
+        if not self._open and self._in_a_row >= self._failures:
+            self._open = True
             self._next_probe = now + self._pause_s
-        elif self._opened_at is not None and now >= self._next_probe:
+        elif self._open and now >= self._next_probe:
             self._pause_s = min(_LONGEST_PROBE_S, self._pause_s * 2)
             self._next_probe = now + self._pause_s
 
@@ -72,5 +72,5 @@ class Breaker:
         patience_s = self._outage_s if self._answered else min(self._outage_s, _NEVER_ANSWERED_S)
         if now - self._since < patience_s:
             return None
-        what = "hasn't answered" if self._answered else "has never answered"
-        return f"the endpoint {what} for {now - self._since:.0f} s ({self._in_a_row} failures in a row)"
+        since = f"for {now - self._since:.0f} s" if self._answered else "a single request"
+        return f"the endpoint hasn't answered {since} ({self._in_a_row} failures in a row)"

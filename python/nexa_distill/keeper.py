@@ -47,17 +47,13 @@ class Settled:
 
     Args:
         error: Why it is none, or None.
-        choices: Choices in it.
         prompt_tokens: As the endpoint counts; -1 where it doesn't say.
         completion_tokens: As above.
-        cut: Whether a choice was cut at `max_tokens`.
     """
 
     error: str | None
-    choices: int
     prompt_tokens: int
     completion_tokens: int
-    cut: bool
 
 
 class Keeper:
@@ -136,10 +132,10 @@ class Keeper:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-            for key, attempt, fault, choices, prompt, completion, cut in settled:
+            for key, attempt, fault, _, prompt, completion, _ in settled:
                 answer = self._answers.pop((key, attempt), None)
                 if answer is not None and not answer.done():
-                    answer.set_result(Settled(fault, choices, prompt, completion, cut))
+                    answer.set_result(Settled(fault, prompt, completion))
 
     def _fail(self, waiting: list[asyncio.Future[None]], error: BaseException) -> None:
         self._failure = self._failure or error

@@ -74,10 +74,8 @@ class Bucket:
             self._fill(now)
             self.level = min(self.capacity, self.level - amount)
 
-    def hear(self, limit: float, remaining: float | None, reset: float | None, now: float) -> None:
+    def hear(self, limit: float, remaining: float, reset: float | None, now: float) -> None:
         """Take over what a response said: the limit of its window, what remains of it, and when it is full again."""
-        if remaining is None:
-            return
         used = limit - remaining
         rate = used / reset if reset and used > 0 else limit / _WINDOW_S
         if self.per_second == float("inf"):

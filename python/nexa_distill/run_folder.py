@@ -184,8 +184,13 @@ class RunFolder:
             return
         for folder, state in _runs(self.path.parent):
             age_s = time.time() - state.get("published_at", float("inf"))
-            if folder != self.path and age_s > self._policy.retain * _DAY_S and not state.get("purged"):
+            if folder == self.path or age_s <= self._policy.retain * _DAY_S or state.get("purged"):
+                continue
+            try:
                 purge_run(folder)
+            except ArtifactError as error:
+                # Another collection uses it, or it is damaged: no reason not to ask for this one's rows.
+                _log.warning("%s is not purged: %s", folder, error)
 
     def _fresh(self) -> dict[str, Any]:
         return {

@@ -125,7 +125,7 @@ def test_a_manifest_becomes_an_artifact_and_the_result_is_on_stdout(
     assert str(tmp_path / "out") in shown.out
     assert "sha256:" in shown.out
     assert shown.err.startswith("asking m at http://127.0.0.1")
-    assert "3, " in shown.err
+    assert "requests: 3 of " in shown.err
     assert len(shown.err.splitlines()) == 1
 
 
@@ -174,7 +174,7 @@ def test_a_dry_run_shows_the_plan_and_three_prompts_and_sends_and_writes_nothing
     assert "user: Answer q2 (2)" in shown
     assert "OPENAI_API_KEY is not set" in shown
     assert '"top_logprobs": 20' in shown
-    assert re.search(r"requests +3, \d+ B, up to 64 at once", shown)
+    assert re.search(r"requests +3 of \d+ B in all, up to 64 at once", shown)
     assert re.search(r"tokens +about \d+ of prompts, unbounded of answers", shown)
     assert "nothing was sent" in shown
     assert upstream.bodies == []
