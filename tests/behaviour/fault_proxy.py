@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -109,7 +110,7 @@ class Call:
 Usage = Callable[[str, int], tuple[int, int]]
 
 
-class Service:
+class Service(ABC):
     """An HTTP/1.1 server of one POST on loopback, in a thread with a loop of its own."""
 
     def __init__(self) -> None:
@@ -142,9 +143,9 @@ class Service:
         self._thread.join()
         self._loop.close()
 
+    @abstractmethod
     async def answer(self, head: bytes, body: bytes, client: asyncio.StreamWriter) -> bool:
         """Answer one request; returns whether the connection is kept."""
-        raise NotImplementedError
 
     def _run(self, work: Awaitable[None]) -> None:
         async def awaited() -> None:
