@@ -1,0 +1,8 @@
+//! Random numbers by counter: record i of a dataset, or row i of an epoch, draws the same numbers whoever asks, in whatever
+//! order, on however many threads.
+//!
+//! A [`Stream`] is a key; [`Stream::block`] gives four 32-bit words at a counter. Nothing here has a state.
+
+mod philox;
+
+pub use philox::{Stream, philox4x32};
