@@ -48,6 +48,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _run(name: str, kind: str, url: str, rows: int, folder: Path) -> dict[str, float]:
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     folder.mkdir(parents=True)
     command = [
         sys.executable,

@@ -112,6 +112,7 @@ def main() -> None:
     name, rows, classes, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     torch.set_num_threads(1)
     run = RUNS[name]
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     folder.mkdir(parents=True)
     try:
         # What is imported or begun at first use belongs to no row.

@@ -41,6 +41,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for number in range(1 if chosen.large else chosen.rounds):
         for steps in (("answer", "resume"), ("fill", "cold", "warm")):
             work = folder / "work"
+            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
             work.mkdir(parents=True)
             try:
                 with server.running("small") as url:
