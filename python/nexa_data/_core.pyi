@@ -21,6 +21,7 @@ __all__ = [
     "Control",
     "CopyPlan",
     "CopyReport",
+    "Duplicates",
     "LabelFilter",
     "LabelKeys",
     "Mixture",
@@ -29,6 +30,7 @@ __all__ = [
     "PackedEpoch",
     "Packer",
     "RowMask",
+    "RowStatistics",
     "Selection",
     "SourceBatches",
     "SourceReader",
@@ -393,3 +395,27 @@ class TeacherJournal:
     def purge(self) -> int: ...
     def completions(self, keys: bytes, *, logprobs: bool) -> ArrowBatch: ...
     def close(self) -> None: ...
+
+_At: TypeAlias = tuple[int, int, int]
+_Group: TypeAlias = tuple[int, list[_At]]
+
+@final
+class RowStatistics:
+    def __new__(cls, *, names: Mapping[str, Sequence[str]] = {}, counted: Sequence[str] = []) -> RowStatistics: ...
+    def add(self, batch: Any, first_row: int) -> None: ...
+    def merge(self, other: RowStatistics) -> None: ...
+    def summary(self) -> tuple[bytes, list[str]]: ...
+    def sampled(self, column: str) -> bytes: ...
+    def __len__(self) -> int: ...
+
+@final
+class Duplicates:
+    def __new__(cls, splits: int, *, folder: _Path, bound_bytes: int = ...) -> Duplicates: ...
+    def add(
+        self, split: int, first_row: int, batch: Any, columns: Sequence[str], label: str | None = None
+    ) -> None: ...
+    def finish(
+        self,
+    ) -> tuple[
+        list[int], list[int], list[_Group], list[_Group], list[tuple[int, int, int, list[tuple[_At, _At]]]]
+    ]: ...

@@ -15,7 +15,6 @@ mod membership;
 mod row_mask;
 mod stream;
 mod take;
-mod wide;
 
 pub use label_set::LabelSet;
 pub use membership::{LabelType, float_key};

@@ -15,6 +15,7 @@
 //! - [`place`] and [`probe`](mod@probe): what a filesystem can do, and the renames that publish a result.
 //! - [`forks`]: a fork waits until no thread of ours is in the middle of something.
 //! - [`threads`]: the one pool of compute threads of this process.
+//! - [`wide`]: a loop compiled for each kind of CPU.
 //!
 //! What it is not: an object store client, an async runtime, or a file format. Every call blocks; callers that hold a
 //! lock of their own (an interpreter's, say) release it first and stop long work through [`Control`].
@@ -40,6 +41,7 @@ mod reserve;
 pub mod threads;
 #[cfg(target_os = "linux")]
 mod uring;
+pub mod wide;
 mod writeback;
 
 pub use align::Alignment;

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use nexa_batch::BatchError;
 use nexa_catalog::{CatalogError, UriProblem};
 use nexa_io::IoError;
+use nexa_quality::QualityError;
 use nexa_records::RecordError;
 use nexa_teacher::JournalError;
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
@@ -107,6 +108,21 @@ impl From<&RecordError> for Raised {
             | RecordError::SchemaMismatch { .. }
             | RecordError::RowCount { .. } => python::RecordError::new_err(error.to_string()),
         })
+    }
+}
+
+impl From<QualityError> for Raised {
+    fn from(error: QualityError) -> Self {
+        match error {
+            QualityError::Io(source) => source.into(),
+            QualityError::Spill { ref source, .. } => {
+                let errno = source.raw_os_error();
+                Self(with_errno(python::StagingError::new_err(error.to_string()), errno))
+            }
+            QualityError::Schema { .. } | QualityError::Missing { .. } | QualityError::Unsupported { .. } => {
+                Self(python::RecordError::new_err(error.to_string()))
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod loader;
 mod moments;
 mod order;
 mod packed;
+mod quality;
 mod ragged;
 mod records;
 mod row_mask;
@@ -54,6 +55,8 @@ mod _core {
     use crate::order::{Mixture, Order, Selection, group_by_label, select_by_label};
     #[pymodule_export]
     use crate::packed::{PackedEpoch, Packer};
+    #[pymodule_export]
+    use crate::quality::{Duplicates, RowStatistics};
     #[pymodule_export]
     use crate::row_mask::{LabelKeys, RowMask};
     #[pymodule_export]

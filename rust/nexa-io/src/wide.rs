@@ -8,14 +8,14 @@
 )]
 
 /// Work that is compiled for each kind of CPU; `run` is to be marked `#[inline(always)]`.
-pub(crate) trait Work {
+pub trait Work {
     /// Do it.
     fn run(self);
 }
 
 /// Do work as this CPU does it best.
 #[inline]
-pub(crate) fn dispatch(work: impl Work) {
+pub fn dispatch(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
         // SAFETY: the CPU has both, as it was asked just now.

@@ -1,0 +1,229 @@
+//! What was seen of one column.
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::cells::{Cells, Kind, Numbers, length, span};
+use crate::distinct::Distinct;
+use crate::moments::Moments;
+
+/// Characters of a text that are kept to be shown.
+const SHOWN: usize = 80;
+
+/// A missing value among those of a sample: a NaN that no arithmetic makes.
+const MISSING: u64 = 0x7FF8_6E65_7861_0000;
+
+/// Which of a row's numbers a column is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// That at this place.
+    One(usize),
+    /// All together.
+    All,
+}
+
+/// Memory that is used again for each block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    values: Vec<f64>,
+    keys: Vec<u64>,
+}
+
+/// Counts, moments, distinct values and a sample of one column.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub name: String,
+    pub kind: Kind,
+    pub dtype: String,
+    /// Whether its values are integers, to be shown as such.
+    pub integer: Option<Integer>,
+    pub part: Part,
+    pub values: u64,
+    pub nulls: u64,
+    pub moments: Moments,
+    pub distinct: Distinct,
+    /// Of each row of the sample the value, a text's or list's length, or [`MISSING`].
+    sampled: Vec<f64>,
+    /// Of each row of the sample the beginning of its text.
+    texts: Vec<Option<Box<str>>>,
+}
+
+/// How the keys of integers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Integer {
+    /// As bits of a float.
+    Small,
+    Signed,
+    Unsigned,
+}
+
+impl Column {
+    pub(crate) fn new(name: String, dtype: String, cells: &Cells<'_>, part: Part, counted: usize) -> Self {
+        let integer = match cells {
+            Cells::Numbers { numbers, .. } => match numbers {
+                Numbers::I64(_) => Some(Integer::Signed),
+                Numbers::U64(_) => Some(Integer::Unsigned),
+                Numbers::F16(_) | Numbers::F32(_) | Numbers::F64(_) | Numbers::Bool(_) => None,
+                _ => Some(Integer::Small),
+            },
+            Cells::Spans { kind, .. } => (*kind == Kind::List).then_some(Integer::Small),
+        };
+        Self {
+            name,
+            kind: cells.kind(),
+            dtype,
+            integer,
+            part,
+            values: 0,
+            nulls: 0,
+            moments: Moments::default(),
+            distinct: Distinct::new(counted),
+            sampled: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// Take in some rows.
+    pub(crate) fn add(&mut self, cells: &Cells<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+        scratch.values.clear();
+        scratch.keys.clear();
+        match *cells {
+            Cells::Numbers { numbers, width, rows: row_nulls, leaves } => {
+                let (first, stride, count) = match self.part {
+                    Part::One(at) => (rows.start * width + at, width, rows.len()),
+                    Part::All => (rows.start * width, 1, rows.len() * width),
+                };
+                self.values += count as u64;
+                let nullable = row_nulls.is_some_and(|nulls| nulls.null_count() > 0)
+                    || leaves.is_some_and(|nulls| nulls.null_count() > 0);
+                if nullable {
+                    for at in (0..count).map(|at| first + at * stride) {
+                        if is_null(row_nulls, leaves, width, at) {
+                            self.nulls += 1;
+                        } else {
+                            scratch.values.push(numbers.wide(at));
+                            scratch.keys.push(numbers.bits(at));
+                        }
+                    }
+                } else {
+                    numbers.gather(first, stride, count, &mut scratch.values);
+                    if cells.by_bits() {
+                        scratch.keys.extend((0..count).map(|at| numbers.bits(first + at * stride)));
+                    }
+                }
+                if cells.by_bits() {
+                    self.distinct.add_keys(&scratch.keys);
+                } else {
+                    self.distinct.add_floats(&scratch.values);
+                }
+            }
+            Cells::Spans { kind, array } => {
+                self.values += rows.len() as u64;
+                for row in rows {
+                    if array.is_null(row) {
+                        self.nulls += 1;
+                        continue;
+                    }
+                    let length = rounded(length(array, row));
+                    scratch.values.push(length);
+                    if kind == Kind::List {
+                        self.distinct.add_floats(&[length]);
+                    } else {
+                        let bytes = span(array, row);
+                        self.distinct.add_text(xxh3_64(bytes), || shown(kind, bytes));
+                    }
+                }
+            }
+        }
+        self.moments.add(&scratch.values);
+    }
+
+    /// Keep the values of rows that are in the sample.
+    pub(crate) fn keep(&mut self, cells: &Cells<'_>, first: u64, chosen: &[u32]) {
+        for &row in chosen {
+            let row = row as usize;
+            match *cells {
+                Cells::Numbers { numbers, width, rows, leaves } => {
+                    let at = match self.part {
+                        Part::One(at) => row * width + at,
+                        // One of them, another in each row.
+                        Part::All => row * width + spread(first + row as u64, width),
+                    };
+                    let missing = is_null(rows, leaves, width, at);
+                    self.sampled.push(if missing { f64::from_bits(MISSING) } else { numbers.wide(at) });
+                }
+                Cells::Spans { kind, array } => {
+                    let missing = array.is_null(row);
+                    self.sampled.push(if missing {
+                        f64::from_bits(MISSING)
+                    } else {
+                        rounded(length(array, row))
+                    });
+                    if kind != Kind::List {
+                        self.texts.push((!missing).then(|| shown(kind, span(array, row))));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Let go of the rows that the sample let go of.
+    pub(crate) fn prune(&mut self, kept: &[bool]) {
+        let mut keep = kept.iter();
+        self.sampled.retain(|_| keep.next().is_some_and(|&kept| kept));
+        let mut keep = kept.iter();
+        self.texts.retain(|_| keep.next().is_some_and(|&kept| kept));
+    }
+
+    /// Take in what was seen of the same column elsewhere.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.values += other.values;
+        self.nulls += other.nulls;
+        self.moments.merge(&other.moments);
+        self.distinct.merge(&other.distinct);
+        self.sampled.extend(&other.sampled);
+        self.texts.extend(other.texts.iter().cloned());
+    }
+
+    /// Return the sample, NaN for what is missing.
+    pub(crate) fn sampled(&self) -> &[f64] {
+        &self.sampled
+    }
+
+    /// Return the beginnings of the sample's texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().flatten().map(AsRef::as_ref)
+    }
+}
+
+fn is_null(
+    rows: Option<&arrow_buffer::NullBuffer>,
+    leaves: Option<&arrow_buffer::NullBuffer>,
+    width: usize,
+    at: usize,
+) -> bool {
+    rows.is_some_and(|nulls| nulls.is_null(at / width)) || leaves.is_some_and(|nulls| nulls.is_null(at))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "below the width")]
+fn spread(row: u64, width: usize) -> usize {
+    (crate::sample::row_hash(!row) % width as u64) as usize
+}
+
+/// Return the beginning of a text, or of bytes as hexadecimal numbers.
+fn shown(kind: Kind, bytes: &[u8]) -> Box<str> {
+    if kind == Kind::Binary {
+        return bytes.iter().take(SHOWN / 2).map(|byte| format!("{byte:02x}")).collect();
+    }
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no text has 2^53 characters")]
+const fn rounded(count: usize) -> f64 {
+    count as f64
+}
