@@ -71,8 +71,9 @@ macro_rules! each_type {
 /// A number as a float and as the bits that tell it from others.
 pub(crate) trait Number: Copy {
     fn wide(self) -> f64;
-    /// Write what equal numbers have in common: one zero, one NaN.
-    fn put(self, bytes: &mut Vec<u8>);
+    type Bytes: AsRef<[u8]>;
+    /// Return what equal numbers have in common: one zero, one NaN.
+    fn bytes(self) -> Self::Bytes;
 }
 
 macro_rules! number {
@@ -82,9 +83,11 @@ macro_rules! number {
             $wide(self)
         }
 
+        type Bytes = [u8; size_of::<$number>()];
+
         #[inline(always)]
-        fn put(self, bytes: &mut Vec<u8>) {
-            bytes.extend_from_slice(&self.to_le_bytes());
+        fn bytes(self) -> Self::Bytes {
+            self.to_le_bytes()
         }
     })* };
 }
@@ -109,11 +112,13 @@ macro_rules! float {
             $wide(self)
         }
 
+        type Bytes = [u8; size_of::<$number>()];
+
         #[inline(always)]
         #[allow(clippy::float_cmp, reason = "zero of either sign")]
-        fn put(self, bytes: &mut Vec<u8>) {
+        fn bytes(self) -> Self::Bytes {
             let one = if self.is_nan() { $nan } else if self == $zero { $zero } else { self };
-            bytes.extend_from_slice(&one.to_le_bytes());
+            one.to_le_bytes()
         }
     })* };
 }
@@ -196,13 +201,22 @@ impl<'a> Numbers<'a> {
 
     /// Append numbers `first, first + stride, …`, `count` of them.
     pub(crate) fn gather(self, first: usize, stride: usize, count: usize, into: &mut Vec<f64>) {
-        let places = (0..count).map(|at| first + at * stride);
+        let flag = |flags: &BooleanBuffer, at: usize| f64::from(u8::from(flags.value(first + at * stride)));
         if stride == 1 {
             each_type!(self, values => into.extend(values[first..first + count].iter().map(|value| value.wide())),
-                flags => into.extend(places.map(|at| f64::from(u8::from(flags.value(at))))));
-            return;
+                flags => into.extend((0..count).map(|at| flag(flags, at))));
+        } else {
+            // The last one's row needn't be whole.
+            each_type!(self, values => {
+                let rows = values[first..].chunks(stride).take(count);
+                into.extend(rows.map(|row| row[0].wide()));
+            }, flags => into.extend((0..count).map(|at| flag(flags, at))));
         }
-        each_type!(self, values => into.extend(values[first..].iter().step_by(stride).take(count).map(|value| value.wide())),
+    }
+
+    /// Append the numbers at some places.
+    pub(crate) fn pick(self, places: impl Iterator<Item = usize>, into: &mut Vec<f64>) {
+        each_type!(self, values => into.extend(places.map(|at| values[at].wide())),
             flags => into.extend(places.map(|at| f64::from(u8::from(flags.value(at))))));
     }
 
@@ -217,8 +231,16 @@ impl<'a> Numbers<'a> {
 
     /// Write what equal numbers have in common, of a range.
     pub(crate) fn put(self, range: Range<usize>, bytes: &mut Vec<u8>) {
-        each_type!(self, values => values[range].iter().for_each(|value| value.put(bytes)),
+        each_type!(self, values => put_all(&values[range], bytes),
             flags => bytes.extend(range.map(|at| u8::from(flags.value(at)))));
+    }
+}
+
+fn put_all<T: Number>(values: &[T], bytes: &mut Vec<u8>) {
+    let begun = bytes.len();
+    bytes.resize(begun + size_of_val(values), 0);
+    for (value, into) in values.iter().zip(bytes[begun..].chunks_exact_mut(size_of::<T>())) {
+        into.copy_from_slice(value.bytes().as_ref());
     }
 }
 

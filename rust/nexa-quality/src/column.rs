@@ -11,9 +11,6 @@ use crate::moments::Moments;
 /// Characters of a text that are kept to be shown.
 const SHOWN: usize = 80;
 
-/// A missing value among those of a sample: a NaN that no arithmetic makes.
-const MISSING: u64 = 0x7FF8_6E65_7861_0000;
-
 /// Which of a row's numbers a column is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -43,7 +40,7 @@ pub(crate) struct Column {
     pub nulls: u64,
     pub moments: Moments,
     pub distinct: Distinct,
-    /// Of each row of the sample the value, a text's or list's length, or [`MISSING`].
+    /// Of each row of the sample the value, a text's or list's length; NaN where it is missing.
     sampled: Vec<f64>,
     /// Of each row of the sample the beginning of its text.
     texts: Vec<Option<Box<str>>>,
@@ -141,22 +138,32 @@ impl Column {
 
     /// Keep the values of rows that are in the sample.
     pub(crate) fn keep(&mut self, cells: &Cells<'_>, first: u64, chosen: &[u32]) {
-        for &row in chosen {
-            let row = row as usize;
-            match *cells {
-                Cells::Numbers { numbers, width, rows, leaves } => {
-                    let at = match self.part {
+        match *cells {
+            Cells::Numbers { numbers, width, rows, leaves } => {
+                let place = |&row: &u32| {
+                    let row = row as usize;
+                    match self.part {
                         Part::One(at) => row * width + at,
                         // One of them, another in each row.
                         Part::All => row * width + spread(first + row as u64, width),
-                    };
-                    let missing = is_null(rows, leaves, width, at);
-                    self.sampled.push(if missing { f64::from_bits(MISSING) } else { numbers.wide(at) });
+                    }
+                };
+                let begun = self.sampled.len();
+                numbers.pick(chosen.iter().map(place), &mut self.sampled);
+                if rows.is_some() || leaves.is_some() {
+                    for (value, at) in self.sampled[begun..].iter_mut().zip(chosen.iter().map(place)) {
+                        if is_null(rows, leaves, width, at) {
+                            *value = f64::NAN;
+                        }
+                    }
                 }
-                Cells::Spans { kind, array } => {
+            }
+            Cells::Spans { kind, array } => {
+                for &row in chosen {
+                    let row = row as usize;
                     let missing = array.is_null(row);
                     self.sampled.push(if missing {
-                        f64::from_bits(MISSING)
+                        f64::NAN
                     } else {
                         rounded(length(array, row))
                     });
@@ -169,11 +176,11 @@ impl Column {
     }
 
     /// Let go of the rows that the sample let go of.
-    pub(crate) fn prune(&mut self, kept: &[bool]) {
-        let mut keep = kept.iter();
-        self.sampled.retain(|_| keep.next().is_some_and(|&kept| kept));
-        let mut keep = kept.iter();
-        self.texts.retain(|_| keep.next().is_some_and(|&kept| kept));
+    pub(crate) fn prune(&mut self, kept: &[u32]) {
+        self.sampled = kept.iter().map(|&at| self.sampled[at as usize]).collect();
+        if !self.texts.is_empty() {
+            self.texts = kept.iter().map(|&at| self.texts[at as usize].take()).collect();
+        }
     }
 
     /// Take in what was seen of the same column elsewhere.

@@ -234,7 +234,8 @@ impl Counts {
     }
 }
 
-/// The registers of a `HyperLogLog`: of the hashes that begin with a register's number, the longest run of zeros behind it.
+/// The registers of a `HyperLogLog`: of the hashes that begin with a register's number, the longest run of zeros that one ends
+/// with, plus 1.
 #[derive(Clone, Debug)]
 struct Sketch {
     registers: [u8; REGISTERS],
@@ -248,14 +249,16 @@ impl Sketch {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "14 bits, and at most 51 zeros")]
+    #[expect(clippy::cast_possible_truncation, reason = "14 bits, and at most 50 zeros")]
     fn add(&mut self, key: u64) {
-        // Another mixing than the tables': of near keys their slots are near.
+        // Shifted, so that it isn't the mixing by which the tables' slots are found.
         let hash = mixed(key.wrapping_add(0x9E37_79B9_7F4A_7C15));
         let at = (hash >> (64 - PRECISION)) as usize;
-        let run = ((hash << PRECISION) | (1 << (PRECISION - 1))).leading_zeros() as u8 + 1;
-        let register = &mut self.registers[at];
-        *register = run.max(*register);
+        let run = (hash | (1 << (64 - PRECISION))).trailing_zeros() as u8 + 1;
+        // Rarely so: most values are seen after longer runs.
+        if run > self.registers[at] {
+            self.registers[at] = run;
+        }
     }
 
     fn merge(&mut self, other: &Self) {

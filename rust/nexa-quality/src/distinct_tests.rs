@@ -25,6 +25,21 @@ fn many_values_are_estimated_within_the_stated_error() {
 }
 
 #[test]
+fn floats_codes_and_multiples_are_estimated_as_well() {
+    let patterns: [fn(u64) -> u64; 5] = [
+        |at| float_key(f64::from(at as u32)),
+        |at| float_key(f64::from(at as f32 / 3.0)),
+        |at| at << 32,
+        |at| at * 1000,
+        |at| float_key(1e9 + f64::from(at as u32) * 1e-3),
+    ];
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        let (found, error) = of((0..200_000).map(pattern)).estimate();
+        assert!((wide(found) - 2e5).abs() / 2e5 < 4.0 * error, "pattern {number}: {found}");
+    }
+}
+
+#[test]
 fn zeros_of_both_signs_are_one_value_and_nan_is_none() {
     let mut seen = Distinct::new(100);
     seen.add_floats(&[0.0, -0.0, f64::NAN, f64::INFINITY]);

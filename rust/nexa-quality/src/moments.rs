@@ -96,9 +96,25 @@ impl Moments {
     /// assert_eq!((seen.finite, seen.nans, seen.mean(), seen.std()), (2, 1, Some(2.0), Some(1.0)));
     /// ```
     pub fn add(&mut self, values: &[f64]) {
-        let mut block = Self::default();
-        dispatch(Measure { values, into: &mut block });
-        self.merge(&block);
+        let mut other = 0;
+        dispatch(NotFinite { values, count: &mut other });
+        if other == 0 {
+            self.add_finite(values);
+            return;
+        }
+        self.nans += count(values, f64::is_nan);
+        self.positive_infinities += count(values, |value| value == f64::INFINITY);
+        self.negative_infinities += count(values, |value| value == f64::NEG_INFINITY);
+        let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        self.add_finite(&finite);
+    }
+
+    fn add_finite(&mut self, values: &[f64]) {
+        if !values.is_empty() {
+            let mut block = Self::default();
+            dispatch(Measure { values, into: &mut block });
+            self.merge(&block);
+        }
     }
 
     /// Take in what another has seen.
@@ -148,6 +164,7 @@ fn merged(a: Pair, b: Pair, share: f64) -> Pair {
     Pair { high, low }
 }
 
+/// Measures numbers that are all finite.
 struct Measure<'a> {
     values: &'a [f64],
     into: &'a mut Moments,
@@ -157,56 +174,50 @@ impl Work for Measure<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { values, into } = self;
-        let mut sum = [0.0; LANES];
-        let mut lost = [0.0; LANES];
-        let mut finite = [0_u64; LANES];
-        let mut zeros = [0_u64; LANES];
-        let mut min = [f64::INFINITY; LANES];
-        let mut max = [f64::NEG_INFINITY; LANES];
         let (whole, rest) = values.as_chunks::<LANES>();
-        let mut last = [f64::NAN; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        for chunk in whole.iter().chain(std::iter::once(&last)) {
+        let (mut sum, mut lost) = ([0.0; LANES], [0.0; LANES]);
+        let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        for chunk in whole {
             for lane in 0..LANES {
-                let value = chunk[lane];
-                let there = value.abs() < f64::INFINITY;
-                let number = if there { value } else { 0.0 };
-                let (next, rounding) = two_sum(sum[lane], number);
+                let (next, rounding) = two_sum(sum[lane], chunk[lane]);
                 sum[lane] = next;
                 lost[lane] += rounding;
-                finite[lane] += u64::from(there);
-                zeros[lane] += u64::from(value == 0.0);
-                let (low, high) =
-                    (if there { value } else { f64::INFINITY }, if there { value } else { f64::NEG_INFINITY });
-                min[lane] = if low < min[lane] { low } else { min[lane] };
-                max[lane] = if high > max[lane] { high } else { max[lane] };
+            }
+            for lane in 0..LANES {
+                min[lane] = if chunk[lane] < min[lane] { chunk[lane] } else { min[lane] };
+                max[lane] = if chunk[lane] > max[lane] { chunk[lane] } else { max[lane] };
             }
         }
-        into.finite = finite.iter().sum();
-        into.zeros = zeros.iter().sum();
-        into.min = min.into_iter().fold(f64::INFINITY, f64::min);
-        into.max = max.into_iter().fold(f64::NEG_INFINITY, f64::max);
-        if into.finite < values.len() as u64 {
-            into.nans = count(values, f64::is_nan);
-            into.positive_infinities = count(values, |value| value == f64::INFINITY);
-            into.negative_infinities = count(values, |value| value == f64::NEG_INFINITY);
-        }
-        if into.finite == 0 {
-            return;
-        }
-        let total = sum.into_iter().chain(lost).fold(Pair::default(), Pair::plus);
-        into.mean = total.divided(wide(into.finite));
+        into.finite = values.len() as u64;
+        into.zeros = values.iter().map(|&value| u64::from(value == 0.0)).sum();
+        into.min = min.iter().chain(rest).copied().fold(f64::INFINITY, f64::min);
+        into.max = max.iter().chain(rest).copied().fold(f64::NEG_INFINITY, f64::max);
+        let parts = sum.iter().chain(&lost).chain(rest);
+        into.mean = parts.copied().fold(Pair::default(), Pair::plus).divided(wide(into.finite));
         let centre = into.mean.high;
         let mut squares = [0.0; LANES];
-        for chunk in whole.iter().chain(std::iter::once(&last)) {
+        for chunk in whole {
             for lane in 0..LANES {
-                let value = chunk[lane];
-                let distance = if value.abs() < f64::INFINITY { value - centre } else { 0.0 };
+                let distance = chunk[lane] - centre;
                 squares[lane] += distance * distance;
             }
         }
-        let squares: f64 = squares.iter().sum();
+        let rest = rest.iter().map(|value| (value - centre) * (value - centre));
+        let squares: f64 = squares.into_iter().chain(rest).sum();
         into.m2 = squares - wide(into.finite) * into.mean.low * into.mean.low;
+    }
+}
+
+/// Counts what is no finite number.
+struct NotFinite<'a> {
+    values: &'a [f64],
+    count: &'a mut u64,
+}
+
+impl Work for NotFinite<'_> {
+    #[inline(always)]
+    fn run(self) {
+        *self.count = self.values.iter().map(|value| u64::from(!value.is_finite())).sum();
     }
 }
 

@@ -42,15 +42,15 @@ impl Sample {
         chosen
     }
 
-    /// Let go of rows beyond the limit, once they are many, and return which are kept; `None` if all are.
-    pub(crate) fn prune(&mut self, slack: usize) -> Option<Vec<bool>> {
+    /// Let go of rows beyond the limit, once they are many, and return the places of those that are kept; `None` if all are.
+    pub(crate) fn prune(&mut self, slack: usize) -> Option<Vec<u32>> {
         if self.hashes.len() <= self.limit + slack {
             return None;
         }
         let mut order = self.hashes.clone();
         let (_, &mut bound, _) = order.select_nth_unstable(self.limit);
         self.bound = bound;
-        let kept: Vec<bool> = self.hashes.iter().map(|&hash| hash < bound).collect();
+        let kept = (0_u32..).zip(&self.hashes).filter(|&(_, &hash)| hash < bound).map(|(at, _)| at).collect();
         self.hashes.retain(|&hash| hash < bound);
         Some(kept)
     }
@@ -62,7 +62,7 @@ impl Sample {
 
     /// Return the rows that may come before it is time to let go of some.
     pub(crate) const fn slack(&self) -> usize {
-        self.limit / 4
+        self.limit / 2
     }
 
     /// Return how many rows there are.
@@ -93,13 +93,11 @@ mod tests {
             let chosen = sample.choose(pair[0], (pair[1] - pair[0]) as usize);
             rows.extend(chosen.iter().map(|&at| pair[0] + u64::from(at)));
             if let Some(keep) = sample.prune(sample.slack()) {
-                let mut keep = keep.iter();
-                rows.retain(|_| *keep.next().unwrap());
+                rows = keep.iter().map(|&at| rows[at as usize]).collect();
             }
         }
         if let Some(keep) = sample.prune(0) {
-            let mut keep = keep.iter();
-            rows.retain(|_| *keep.next().unwrap());
+            rows = keep.iter().map(|&at| rows[at as usize]).collect();
         }
         rows
     }

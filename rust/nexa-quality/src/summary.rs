@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cells::Kind;
 use crate::column::{Column, Integer};
+use crate::distinct::float_key;
 use crate::moments::wide;
 use crate::sample::rank_error;
 
@@ -115,13 +116,28 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
 /// Return the finite values, ascending, and how often each counts: of all rows where they were counted, else of the sample.
 fn ordered(column: &Column) -> Vec<(f64, u64)> {
     let spans = matches!(column.kind, Kind::Text | Kind::Binary);
-    let mut found: Vec<(f64, u64)> = match column.distinct.counts() {
-        Some(counts) if !spans => counts.map(|(key, count)| (number(column, key), count)).collect(),
-        _ => column.sampled().iter().map(|&value| (value, 1)).collect(),
-    };
-    found.retain(|(value, _)| value.is_finite());
-    found.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
-    found
+    match column.distinct.counts() {
+        Some(counts) if !spans => {
+            let numbers = counts.map(|(key, count)| (number(column, key), count));
+            let mut found: Vec<_> = numbers.filter(|(value, _)| value.is_finite()).collect();
+            found.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+            found
+        }
+        _ => sorted(column).into_iter().filter(|value| value.is_finite()).map(|value| (value, 1)).collect(),
+    }
+}
+
+/// Return the sample's values but for NaN, ascending: as integers in the same order, by which they are sorted faster.
+fn sorted(column: &Column) -> Vec<f64> {
+    const SIGN: u64 = 1 << 63;
+    let there = column.sampled().iter().filter(|value| !value.is_nan());
+    let mut keys: Vec<u64> = there
+        .map(|&value| float_key(value))
+        .map(|bits| if bits & SIGN == 0 { bits | SIGN } else { !bits })
+        .collect();
+    keys.sort_unstable();
+    let back = |key: u64| f64::from_bits(if key & SIGN == 0 { !key } else { key & !SIGN });
+    keys.into_iter().map(back).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown in a picture")]
@@ -213,9 +229,7 @@ fn top(column: &Column) -> (Vec<(Value, u64)>, bool) {
         texts.sort_unstable();
         runs(texts.iter()).map(|(text, count)| (Value::Text((**text).to_owned()), count)).collect()
     } else {
-        let mut values: Vec<f64> =
-            column.sampled().iter().copied().filter(|value| !value.is_nan()).map(|value| value + 0.0).collect();
-        values.sort_unstable_by(f64::total_cmp);
+        let values = sorted(column);
         runs(values.iter()).map(|(&number, count)| (shown(column, number), count)).collect()
     };
     // What came once may be one of very many.

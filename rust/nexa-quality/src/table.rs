@@ -1,6 +1,7 @@
 //! Statistics of all columns of some rows, batch by batch.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -19,7 +20,7 @@ use crate::summary::{Summary, summarise};
 pub const EXPANDED: usize = 1024;
 
 /// Bytes of a block, which is looked at once for each of its columns and stays in the second cache meanwhile.
-const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 128 << 10;
 /// Bytes that the sample's values may take.
 const SAMPLE_BYTES: usize = 32 << 20;
 const FEWEST_SAMPLED: usize = 4096;
@@ -82,15 +83,13 @@ impl RowStatistics {
         let take_in = |(columns, places): (&mut [Column], &[usize])| {
             let mut scratch = Scratch::default();
             for start in (0..rows).step_by(block) {
+                let block = start..rows.min(start + block);
+                let sampled = within(&chosen, &block);
                 for (column, &place) in columns.iter_mut().zip(places) {
                     if let Some(cells) = &cells[place] {
-                        column.add(cells, start..rows.min(start + block), &mut scratch);
+                        column.add(cells, block.clone(), &mut scratch);
+                        column.keep(cells, first, sampled);
                     }
-                }
-            }
-            for (column, &place) in columns.iter_mut().zip(places) {
-                if let Some(cells) = &cells[place] {
-                    column.keep(cells, first, &chosen);
                 }
             }
         };
@@ -226,6 +225,12 @@ fn listed(schema: &SchemaRef) -> String {
     let columns: Vec<_> =
         schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
     columns.join(", ")
+}
+
+/// Return those of some ascending rows that lie in a block.
+fn within<'a>(rows: &'a [u32], block: &Range<usize>) -> &'a [u32] {
+    let before = |end: usize| rows.partition_point(|&row| (row as usize) < end);
+    &rows[before(block.start)..before(block.end)]
 }
 
 fn block_rows(cells: &[Option<Cells<'_>>]) -> usize {
