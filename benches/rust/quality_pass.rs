@@ -44,9 +44,9 @@ fn pass(criterion: &mut Criterion) {
     group.bench_function("duplicates", |bench| {
         let hashes = row_hashes(&batch, &[0]).expect("numbers");
         bench.iter(|| {
-            let mut all = Duplicates::new(1, usize::MAX, std::env::temp_dir());
+            let mut all = Duplicates::new(usize::MAX, std::env::temp_dir());
             all.add(0, 0, &hashes, None).expect("memory");
-            all.finish()
+            all.finish(1)
         });
     });
     let wide: Vec<f64> = numbers(ROWS).map(f64::from).collect();

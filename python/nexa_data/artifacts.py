@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT_VERSION",
     "MARKER_NAME",
+    "METADATA_NAME",
     "ArtifactMeta",
     "ArtifactWriter",
     "digest_text",
@@ -46,6 +47,9 @@ __all__ = [
 
 FORMAT_VERSION = 1
 """Version of the artifact layout; part of every key, so that a new layout never passes for an old one."""
+
+METADATA_NAME = "dataset_metadata.json"
+"""File of a dataset's artifact that says what its columns are."""
 
 _RESUME_NAME = ".resume-key"
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
@@ -348,7 +352,9 @@ class ArtifactWriter:
     def _drop_journals(self) -> None:
         """Remove what only an interrupted run would need; last of all what says that it may resume."""
         for path in self.path.glob(".*"):
-            if path.is_file() and path.name != _RESUME_NAME:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _RESUME_NAME:
                 path.unlink()
         (self.path / _RESUME_NAME).unlink(missing_ok=True)
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexa_data.artifacts import fsync, is_complete
-from nexa_data.catalog import CATALOG_NAME, ShardCatalog, is_catalog
+from nexa_data.artifacts import fsync
+from nexa_data.datasets.split_batches import split_batches
 from nexa_data.errors import ArtifactError, ConfigError
 from nexa_data.export import EXTENSIONS, open_writer
 from nexa_data.read_options import read_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
     from nexa_data.config_reading import ReadConfig
-    from nexa_data.datasets.rows import RowSource
     from nexa_data.export import Writer
 
 __all__ = ["Conversion", "convert"]
@@ -86,38 +85,12 @@ def convert(
     single = destination.suffix.lower() == EXTENSIONS[to]
     output = _Output(destination, to, None if single else file_records, progress)
     try:
-        for name, schema, batches in _parts(source, wanted, options):
+        for name, schema, batches in split_batches(source, wanted, options):
             output.part(name, schema, batches)
     except BaseException:
         output.discard()
         raise
     return output.publish()
-
-
-def _parts(
-    source: str | Path, wanted: str | None, read: ReadConfig
-) -> Iterator[tuple[str, pa.Schema, Iterator[pa.RecordBatch]]]:
-    """Yield name, schema and batches: of each split of an artifact or catalog, or of a source as a whole."""
-    from nexa_data.datasets.decoding import row_source
-
-    path = Path(source)
-    if is_catalog(path) or is_complete(path) or (path / CATALOG_NAME).is_file():
-        catalog = ShardCatalog.load(path)
-        for split in dict.fromkeys(shard.split for shard in catalog):
-            shards = [str(shard.path(catalog.root)) for shard in catalog if shard.split == split]
-            rows = row_source(shards, "arrow")
-            yield split or "data", rows.schema, _sound(rows)
-        return
-    rows = row_source([str(source)], wanted, read=read)
-    yield "data", rows.schema, _sound(rows)
-
-
-def _sound(rows: RowSource) -> Iterator[pa.RecordBatch]:
-    """Yield the batches; the first bad record ends it."""
-    for each in rows.batches():
-        for bad in each.bad:
-            raise bad.error()
-        yield each.batch
 
 
 class _Output:

@@ -22,6 +22,7 @@ _NOT_PAYLOAD = frozenset(
         "croissant.json",
         "quality_report.html",
         "quality_report.json",
+        "quality_statistics.json",
         "staging_report.json",
         "staging_shards.jsonl",
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexa_data.artifacts import (
     FORMAT_VERSION,
+    METADATA_NAME,
     ArtifactMeta,
     ArtifactWriter,
     digest_text,
@@ -23,6 +24,8 @@ from nexa_data.errors import ConfigError, RecordError, ValidationRefusedError
 from nexa_data.findings import Severity, findings_report, refuses
 from nexa_data.opened import opened_dataset
 from nexa_data.quality.checks import run_checks
+from nexa_data.quality.measure import Described, Measurement
+from nexa_data.quality.model import STATISTICS_NAME
 from nexa_data.shard_journal import ShardJournal
 from nexa_data.shard_output import ShardOutput, WriteQueue
 
@@ -48,7 +51,6 @@ _log = logging.getLogger(__name__)
 
 DATASET_KIND = "dataset"
 METADATA_KIND = "dataset-metadata"
-METADATA_NAME = "dataset_metadata.json"
 SUMMARY_NAME = "dataset_summary.json"
 QUARANTINE_SUFFIX = "quarantine.jsonl"
 """Behind an artifact's name: the records that it was made without, beside it."""
@@ -164,7 +166,9 @@ def _build(
         BadRecords(pipeline.config.data.on_error, quarantine) as bad,
         WriteQueue() as writes,
     ):
-        output = ShardOutput(writer.path, pipeline.config.data.shards, writes, journal)
+        described = Described.of_metadata(_metadata(pipeline, pipeline.layout))
+        measurement = Measurement(described, folder=writer.path)
+        output = ShardOutput(writer.path, pipeline.config.data.shards, writes, journal, measurement)
         done = 0
         for cut in pipeline.walk(bad):
             done += output.add(cut)
@@ -190,6 +194,8 @@ def _build(
     _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
     summary = _summary(pipeline, statistics, findings) | ({} if lost is None else {"bad_records": lost})
     _write_json(writer.path / SUMMARY_NAME, summary)
+    found = measurement.statistics()
+    (writer.path / STATISTICS_NAME).write_text(found.model_dump_json() + "\n", encoding="utf-8")
     digests = {shard.uri: (shard.checksum or "").removeprefix("sha256:") for shard in shards}
     return writer.publish(digests)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nexa_data.config import ShardConfig
     from nexa_data.pipeline import CutRows
+    from nexa_data.quality.measure import Measurement
     from nexa_data.shard_journal import ShardJournal
 
     _Sync = Callable[[ShardRecord], ShardRecord]
@@ -96,13 +97,23 @@ class ShardOutput:
         size: How large a shard may grow.
         writes: Runs the writes.
         journal: The shards that are on disk already.
+        measurement: Takes in what is written, shard by shard.
     """
 
-    def __init__(self, folder: Path, size: ShardConfig, writes: WriteQueue, journal: ShardJournal) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: ShardConfig,
+        writes: WriteQueue,
+        journal: ShardJournal,
+        measurement: Measurement,
+    ) -> None:
         self._folder = folder
         self._size = size
         self._writes = writes
         self._journal = journal
+        self._measurement = measurement
+        self._rows = dict.fromkeys(SPLITS, 0)
         self.statistics = {split: SplitStatistics() for split in SPLITS}
         self._gather: _core.SplitGather | None = None
         self._written: dict[str, list[Future[ShardRecord]]] = {split: [] for split in SPLITS}
@@ -136,13 +147,17 @@ class ShardOutput:
         return self._gather
 
     def _write(self, submit: _Submit, index: int, rows: _core.ArrowBatch) -> None:
-        written = self._written[SPLITS[index]]
-        uri = f"shards/{SPLITS[index]}-{len(written):05d}.arrow"
+        split = SPLITS[index]
+        written = self._written[split]
+        uri = f"shards/{split}-{len(written):05d}.arrow"
+        first = self._rows[split]
+        self._rows[split] += len(rows)
         # Once the shard is written its memory has to be free, for the next one: nobody else may hold the rows.
-        written.append(submit(partial(self._write_shard, uri, SPLITS[index], [rows]), self._make_durable))
+        written.append(submit(partial(self._write_shard, uri, split, first, [rows]), self._make_durable))
 
-    def _write_shard(self, uri: str, split: str, held: list[_core.ArrowBatch]) -> ShardRecord:
+    def _write_shard(self, uri: str, split: str, first: int, held: list[_core.ArrowBatch]) -> ShardRecord:
         rows = held.pop()
+        self._measurement.add(split, rows, first)
         known = self._journal.find(uri, len(rows))
         if known is not None:
             return known

@@ -67,7 +67,7 @@ class ColumnQuality(_Model):
     name: str
     kind: Literal["number", "boolean", "text", "binary", "list"]
     dtype: str
-    """As Arrow names it: `float`, `int64`, `string`, `list<item: int32>`, …"""
+    """numpy's name for numbers, else Arrow's: `float32`, `bool`, `string`, `list<int32>`, …; of a vector its elements'."""
     values: _Count
     """Values, nulls among them: the split's rows, times the elements that are taken together."""
     nulls: _Count = 0

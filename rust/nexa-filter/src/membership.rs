@@ -15,10 +15,10 @@
 
 use rayon::prelude::*;
 
-use nexa_io::wide::{Work, dispatch};
 use crate::bits;
 use crate::label_set::LabelSet;
 use crate::row_mask::RowMask;
+use nexa_io::wide::{Work, dispatch};
 
 /// Labels of a span that get a byte each at most: half of a second-level cache.
 const TABLE_LABELS: usize = 256 << 10;

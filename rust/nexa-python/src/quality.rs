@@ -50,9 +50,15 @@ impl RowStatistics {
     /// Return what was found, as the JSON of a `SplitQuality`, and the columns whose types can't be looked at.
     fn summary<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Vec<String>)> {
         let summary = py.detach(|| self.seen().summary()).map_err(|error| Raised::from(error).0)?;
-        let json =
-            serde_json::to_vec(&summary).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let json = serde_json::to_vec(&summary).map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok((PyBytes::new(py, &json), summary.skipped))
+    }
+
+    /// Return all values of a column and their counts, as JSON, the most frequent first; None if they were too many to be counted.
+    fn counts<'py>(&self, py: Python<'py>, column: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some(counts) = py.detach(|| self.seen().counts(column)) else { return Ok(None) };
+        let json = serde_json::to_vec(&counts).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Some(PyBytes::new(py, &json)))
     }
 
     /// Return a column's values (float64) of the rows in the sample; NaN for what is missing.
@@ -93,11 +99,11 @@ pub struct Duplicates(Mutex<Option<nexa_quality::Duplicates>>);
 
 #[pymethods]
 impl Duplicates {
-    /// Make one for rows of so many splits.
+    /// Make one that has no rows.
     #[new]
-    #[pyo3(signature = (splits, *, folder, bound_bytes = 256 << 20))]
-    fn new(splits: u8, folder: PathBuf, bound_bytes: usize) -> Self {
-        Self(Mutex::new(Some(nexa_quality::Duplicates::new(splits.into(), bound_bytes, folder))))
+    #[pyo3(signature = (*, folder, bound_bytes))]
+    fn new(folder: PathBuf, bound_bytes: usize) -> Self {
+        Self(Mutex::new(Some(nexa_quality::Duplicates::new(bound_bytes, folder))))
     }
 
     /// Take in rows of a split, the first of which has number `first_row` there: equal are those that agree in `columns`.
@@ -122,11 +128,11 @@ impl Duplicates {
         .map_err(|error| Raised::from(error).0)
     }
 
-    /// Return what rows are equal; nothing can be added after.
-    fn finish(&self, py: Python<'_>) -> PyResult<Found> {
+    /// Return what rows of splits 0 to `splits` - 1 are equal; nothing can be added after.
+    fn finish(&self, py: Python<'_>, splits: u8) -> PyResult<Found> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let held = held.ok_or_else(|| PyValueError::new_err("what was added was searched already"))?;
-        let found = py.detach(|| held.finish()).map_err(|error| Raised::from(error).0)?;
+        let found = py.detach(|| held.finish(splits)).map_err(|error| Raised::from(error).0)?;
         let leak = |leak: nexa_quality::Leak| {
             let samples = leak.samples.iter().map(|(row, twin)| (at(row), at(twin))).collect();
             (leak.split, leak.other, leak.rows, samples)
@@ -152,6 +158,12 @@ fn rows(group: &Group) -> Rows {
 fn place(batch: &RecordBatch, name: &str) -> Result<usize, QualityError> {
     batch.schema_ref().index_of(name).map_err(|_| QualityError::Missing {
         column: name.to_owned(),
-        known: batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
+        known: batch
+            .schema_ref()
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
     })
 }

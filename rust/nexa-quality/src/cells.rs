@@ -43,7 +43,12 @@ pub(crate) enum Numbers<'a> {
 /// A column of a batch.
 pub(crate) enum Cells<'a> {
     /// Rows of `width` numbers each.
-    Numbers { numbers: Numbers<'a>, width: usize, rows: Option<&'a NullBuffer>, leaves: Option<&'a NullBuffer> },
+    Numbers {
+        numbers: Numbers<'a>,
+        width: usize,
+        rows: Option<&'a NullBuffer>,
+        leaves: Option<&'a NullBuffer>,
+    },
     /// Texts or bytes, or lists of which the lengths alone are looked at.
     Spans { kind: Kind, array: &'a dyn Array },
 }
@@ -95,7 +100,10 @@ macro_rules! number {
 number!(u8: f64::from, i8: f64::from, u16: f64::from, i16: f64::from, u32: f64::from, i32: f64::from);
 number!(u64: rounded_u64, i64: rounded_i64);
 
-#[expect(clippy::cast_precision_loss, reason = "a mean needs no more; what tells integers apart is their bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a mean needs no more; what tells integers apart is their bits"
+)]
 const fn rounded_u64(value: u64) -> f64 {
     value as f64
 }

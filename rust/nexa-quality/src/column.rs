@@ -162,11 +162,7 @@ impl Column {
                 for &row in chosen {
                     let row = row as usize;
                     let missing = array.is_null(row);
-                    self.sampled.push(if missing {
-                        f64::NAN
-                    } else {
-                        rounded(length(array, row))
-                    });
+                    self.sampled.push(if missing { f64::NAN } else { rounded(length(array, row)) });
                     if kind != Kind::List {
                         self.texts.push((!missing).then(|| shown(kind, span(array, row))));
                     }

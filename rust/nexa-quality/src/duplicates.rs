@@ -104,7 +104,6 @@ impl Entry {
 
 /// Gathers the hashes of rows, and finds those that are equal.
 pub struct Duplicates {
-    splits: usize,
     bound: usize,
     folder: PathBuf,
     parts: Vec<Vec<Entry>>,
@@ -117,16 +116,15 @@ impl Duplicates {
     ///
     /// # Args
     ///
-    /// - `splits`: number of splits; of two that share rows the later leaks.
     /// - `bound`: bytes of memory beyond which hashes go to disk.
     /// - `folder`: where they go then, in a folder of their own that goes away with this.
     #[must_use]
-    pub fn new(splits: usize, bound: usize, folder: PathBuf) -> Self {
+    pub fn new(bound: usize, folder: PathBuf) -> Self {
         let parts = (0..PARTS).map(|_| Vec::new()).collect();
-        Self { splits, bound, folder, parts, held: 0, spilled: None }
+        Self { bound, folder, parts, held: 0, spilled: None }
     }
 
-    /// Take in some rows of a split, the first of which has number `first`.
+    /// Take in some rows of a split, the first of which has number `first` there.
     ///
     /// # Errors
     /// [`QualityError::Spill`] if the disk is full.
@@ -148,11 +146,12 @@ impl Duplicates {
         if self.held * ENTRY_BYTES > self.bound { self.spill() } else { Ok(()) }
     }
 
-    /// Find the rows that are equal.
+    /// Find the rows that are equal, of splits 0 to `splits` - 1; of two that share rows the later leaks.
     ///
     /// # Errors
     /// [`QualityError::Spill`] if what was put aside can't be read, [`QualityError::Io`] without threads.
-    pub fn finish(mut self) -> Result<Found, QualityError> {
+    pub fn finish(mut self, splits: u8) -> Result<Found, QualityError> {
+        let splits = usize::from(splits);
         if self.spilled.is_some() {
             self.spill()?;
         }
@@ -161,11 +160,11 @@ impl Duplicates {
         let found: Result<Vec<Search>, QualityError> = pool.install(|| {
             let searched = parts.into_par_iter().enumerate().map(|(part, entries)| {
                 let entries = if self.spilled.is_some() { self.read(part)? } else { entries };
-                Ok(Search::of(entries, self.splits))
+                Ok(Search::of(entries, splits))
             });
             searched.collect()
         });
-        let mut whole = Search::new(self.splits);
+        let mut whole = Search::new(splits);
         for part in found? {
             whole.merge(part);
         }
@@ -260,7 +259,11 @@ impl Search {
             // One row of each label comes first: that is what is to be seen.
             let mut rows = group.to_vec();
             rows.sort_by_key(|entry| {
-                (group.iter().find(|each| each.label == entry.label).map(|each| each.place) != Some(entry.place), entry.place)
+                (
+                    group.iter().find(|each| each.label == entry.label).map(|each| each.place)
+                        != Some(entry.place),
+                    entry.place,
+                )
             });
             self.conflict_groups.push(told(&rows));
         }
@@ -270,7 +273,8 @@ impl Search {
     }
 
     fn merge(&mut self, other: Self) {
-        let add = |ours: &mut Vec<u64>, theirs: &[u64]| ours.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
+        let add =
+            |ours: &mut Vec<u64>, theirs: &[u64]| ours.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
         add(&mut self.duplicates, &other.duplicates);
         add(&mut self.conflicts, &other.conflicts);
         self.groups.extend(other.groups);

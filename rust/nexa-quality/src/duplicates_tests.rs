@@ -7,14 +7,20 @@ use super::*;
 /// (split, hash, label) of rows, numbered in each split.
 fn search(rows: &[(u8, u128, u64)], bound: usize) -> Found {
     let folder = tempfile::tempdir().unwrap();
-    let mut all = Duplicates::new(3, bound, folder.path().to_owned());
+    let mut all = Duplicates::new(bound, folder.path().to_owned());
     let mut next = [0_u64; 3];
     for &(split, hash, label) in rows {
         let number = &mut next[usize::from(split)];
-        all.add(split, *number, &[hash.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)], Some(&[label])).unwrap();
+        all.add(
+            split,
+            *number,
+            &[hash.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)],
+            Some(&[label]),
+        )
+        .unwrap();
         *number += 1;
     }
-    let found = all.finish().unwrap();
+    let found = all.finish(3).unwrap();
     assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is left behind");
     found
 }

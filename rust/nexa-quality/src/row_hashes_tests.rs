@@ -7,7 +7,8 @@ use arrow_array::{Float32Array, Int64Array, ListArray, StringArray};
 use super::*;
 
 fn batch(columns: Vec<(&str, Arc<dyn Array>)>) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+        .unwrap()
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Summary {
 /// Return what was found of a column.
 pub(crate) fn summarise(column: &Column) -> ColumnSummary {
     let seen = &column.moments;
-    let (distinct, distinct_error) = column.distinct.estimate();
+    let (distinct, distinct_error) = distinct(column);
     let finite = |value: f64| value.is_finite().then_some(value);
     let ordered = ordered(column);
     let (top, top_exact) = top(column);
@@ -110,6 +110,19 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
         distinct_error,
         top,
         top_exact,
+    }
+}
+
+/// Return how many values are distinct, and the error of that: of numbers that are all in the sample, none.
+fn distinct(column: &Column) -> (u64, f64) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = column.values == column.sampled().len() as u64;
+    let exact = column.integer.is_none() || column.moments.min.abs().max(column.moments.max.abs()) < EXACT;
+    match column.distinct.estimate() {
+        (_, error) if error > 0.0 && whole && exact && column.kind == Kind::Number => {
+            (runs(sorted(column).iter()).count() as u64, 0.0)
+        }
+        other => other,
     }
 }
 
@@ -216,11 +229,17 @@ fn scaled(count: u64, to: u64, of: u64) -> u64 {
     ((u128::from(count) * u128::from(to) + u128::from(of) / 2) / u128::from(of)) as u64
 }
 
+/// Return all values and their counts, the most frequent first, unless they are too many.
+pub(crate) fn counted(column: &Column) -> Option<Vec<(Value, u64)>> {
+    let mut all: Vec<(u64, u64)> = column.distinct.counts()?.collect();
+    all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| by_value(column, a.0, b.0)));
+    Some(all.into_iter().map(|(key, count)| (value(column, key), count)).collect())
+}
+
 fn top(column: &Column) -> (Vec<(Value, u64)>, bool) {
-    if let Some(counts) = column.distinct.counts() {
-        let mut all: Vec<(u64, u64)> = counts.collect();
-        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| by_value(column, a.0, b.0)));
-        return (all.iter().take(TOP).map(|&(key, count)| (value(column, key), count)).collect(), true);
+    if let Some(mut all) = counted(column) {
+        all.truncate(TOP);
+        return (all, true);
     }
     let rows = column.sampled().len() as u64;
     let whole = column.values == rows;

@@ -14,7 +14,7 @@ use crate::column::{Column, Part, Scratch};
 use crate::distinct::COUNTED;
 use crate::error::QualityError;
 use crate::sample::{SAMPLE_ROWS, Sample};
-use crate::summary::{Summary, summarise};
+use crate::summary::{Summary, Value, counted, summarise};
 
 /// Elements up to which those of a vector are columns of their own.
 pub const EXPANDED: usize = 1024;
@@ -145,6 +145,13 @@ impl RowStatistics {
         self.columns.iter().find(|column| column.name == name).map(Column::sampled)
     }
 
+    /// Return all values of a column and how often each comes, the most frequent first; `None` if there is no such column, or
+    /// if they were too many to be counted.
+    #[must_use]
+    pub fn counts(&self, name: &str) -> Option<Vec<(Value, u64)>> {
+        self.columns.iter().find(|column| column.name == name).and_then(counted)
+    }
+
     /// Return the rows that came.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -172,7 +179,7 @@ impl RowStatistics {
             let width = cells.width();
             let vector = matches!(field.data_type(), DataType::FixedSizeList(..));
             let names = self.options.names.get(field.name());
-            let dtype = leaf(field.data_type()).to_string();
+            let dtype = name_of(field.data_type());
             let parts: Vec<(String, Part)> = if !vector {
                 vec![(field.name().clone(), Part::One(0))]
             } else if width > EXPANDED {
@@ -203,11 +210,15 @@ impl RowStatistics {
     }
 }
 
-/// Return the type of a vector's elements; of anything else, its own.
-fn leaf(kind: &DataType) -> &DataType {
+/// Return the name of a type: as numpy has it for numbers, of a vector its elements'.
+fn name_of(kind: &DataType) -> String {
     match kind {
-        DataType::FixedSizeList(field, _) => leaf(field.data_type()),
-        other => other,
+        DataType::FixedSizeList(field, _) => name_of(field.data_type()),
+        DataType::List(field) | DataType::LargeList(field) => format!("list<{}>", name_of(field.data_type())),
+        DataType::Utf8 | DataType::LargeUtf8 => "string".to_owned(),
+        DataType::LargeBinary => "binary".to_owned(),
+        DataType::Boolean => "bool".to_owned(),
+        other => other.to_string().to_lowercase(),
     }
 }
 

@@ -3,12 +3,18 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use super::*;
 
 fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
-    let number: ArrayRef =
-        Arc::new(rows.clone().map(|row| (row % 7 != 0).then(|| (row * 37 % 1009) as f64)).collect::<Float64Array>());
+    let number: ArrayRef = Arc::new(
+        rows.clone().map(|row| (row % 7 != 0).then(|| (row * 37 % 1009) as f64)).collect::<Float64Array>(),
+    );
     let code: ArrayRef = Arc::new(rows.clone().map(|row| row % 3).collect::<Int64Array>());
-    let text: ArrayRef = Arc::new(rows.map(|row| Some(format!("text {}", row % 50))).collect::<StringArray>());
-    RecordBatch::try_from_iter_with_nullable([("x", number, true), ("code", code, true), ("text", text, true)])
-        .unwrap()
+    let text: ArrayRef =
+        Arc::new(rows.map(|row| Some(format!("text {}", row % 50))).collect::<StringArray>());
+    RecordBatch::try_from_iter_with_nullable([
+        ("x", number, true),
+        ("code", code, true),
+        ("text", text, true),
+    ])
+    .unwrap()
 }
 
 fn seen(cuts: &[i64]) -> RowStatistics {

@@ -11,6 +11,7 @@ from nexa_data.config import ShardConfig
 from nexa_data.datasets.rows import RowBatch
 from nexa_data.errors import RecordError
 from nexa_data.pipeline import LEFT_OUT, CutRows
+from nexa_data.quality.measure import Measurement
 from nexa_data.shard_journal import ShardJournal
 from nexa_data.shard_output import ShardOutput, WriteQueue
 
@@ -28,7 +29,9 @@ def cut(first: int, splits: list[int]) -> CutRows:
 
 def written(folder: Path, cuts: list[CutRows], *, rows: int) -> tuple[ShardOutput, list[ShardRecord], int]:
     with WriteQueue() as writes:
-        output = ShardOutput(folder, ShardConfig(rows=rows), writes, ShardJournal(folder, keep=True))
+        output = ShardOutput(
+            folder, ShardConfig(rows=rows), writes, ShardJournal(folder, keep=True), Measurement()
+        )
         kept = sum(output.add(each) for each in cuts)
         return output, [shard.result() for shard in output.close()], kept
 
