@@ -13,6 +13,7 @@ import typer
 from nexa_data.cli_convert import READ, convert
 from nexa_data.cli_distill import distill
 from nexa_data.cli_stage import evict, stage, unstage
+from nexa_data.cli_validate import validate
 from nexa_data.console import (
     bytes_text,
     configure_logging,
@@ -24,7 +25,6 @@ from nexa_data.console import (
     silence_broken_pipe,
 )
 from nexa_data.errors import ConfigError, ShardNotFoundError
-from nexa_data.findings import Severity
 from nexa_data.outcome import EXIT_CODES, ExitCode, error_lines, exit_code, terminate_like_interrupt
 
 if TYPE_CHECKING:
@@ -164,12 +164,18 @@ def prepare(
     materialize_only: Annotated[
         bool, typer.Option("--materialize-only", help="Write the metadata alone: no shards, no statistics.")
     ] = False,
+    allow_invalid: Annotated[
+        bool,
+        typer.Option("--allow-invalid", help="Publish although data.checks refuse; the artifact says so."),
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Build the dataset of a config, in versioned shards. A second run reuses it."""
     from nexa_data.steps import prepare
 
-    meta, step = prepare(_load(config, changes), materialize_only=materialize_only)
+    meta, step = prepare(
+        _load(config, changes), materialize_only=materialize_only, allow_invalid=allow_invalid
+    )
     if as_json:
         show_json({**meta.as_dict(), "records": step.records, "reused": step.reused, "seconds": step.seconds})
         return
@@ -192,30 +198,7 @@ app.command()(evict)
 app.command()(convert)
 
 
-@app.command()
-def validate(
-    target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TARGET", help="A catalog, an artifact, or a folder of either.", show_default=False
-        ),
-    ],
-    *,
-    full: Annotated[bool, typer.Option("--full", help="Read all contents and compare the digests.")] = False,
-    fail_on: Annotated[Severity, typer.Option(help="Exit with 3 from this severity on.")] = Severity.ERROR,
-    as_json: _Json = False,
-) -> None:
-    """Check a catalog or an artifact against its shards."""
-    from nexa_data.findings import findings_report, refuses
-    from nexa_data.verification import show_verification, verify
-
-    found = verify(target, full=full)
-    if as_json:
-        show_json(findings_report(found.findings, fail_on))
-    else:
-        show_verification(found)
-    if refuses(found.findings, fail_on):
-        raise typer.Exit(ExitCode.REFUSED)
+app.command()(validate)
 
 
 @app.command()

@@ -22,7 +22,6 @@ _NOT_PAYLOAD = frozenset(
         "croissant.json",
         "quality_report.html",
         "quality_report.json",
-        "quality_statistics.json",
         "staging_report.json",
         "staging_shards.jsonl",
     }

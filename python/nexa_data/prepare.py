@@ -25,6 +25,7 @@ def prepare_from_config(
     config_path: Path | str | Mapping[str, Any] | Config,
     *,
     materialize_only: bool = False,
+    allow_invalid: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ArtifactMeta:
     """Build the dataset that a config names, as validated Arrow shards with a catalog.
@@ -38,6 +39,7 @@ def prepare_from_config(
         config_path: Path of a config, a mapping of the same form, or a config.
         materialize_only: Write the metadata alone, from schema and config, as an artifact of kind
             `dataset-metadata`; no shard, no statistics, and `latest` stays.
+        allow_invalid: Publish although a rule of `data.checks` refuses; the artifact's `labels["invalid"]` says so.
         progress: Called with the number of records written so far.
 
     Returns:
@@ -62,7 +64,7 @@ def prepare_from_config(
     pipeline = DataPipeline(config_path)
     if materialize_only:
         return publish_metadata(pipeline)
-    return publish_dataset(pipeline, progress=progress)
+    return publish_dataset(pipeline, progress=progress, allow_invalid=allow_invalid)
 
 
 def build_dataloaders(  # noqa: PLR0913 (one for each option)

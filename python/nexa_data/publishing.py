@@ -23,9 +23,11 @@ from nexa_data.datasets.columns import plan_layout
 from nexa_data.errors import ConfigError, RecordError, ValidationRefusedError
 from nexa_data.findings import Severity, findings_report, refuses
 from nexa_data.opened import opened_dataset
-from nexa_data.quality.checks import run_checks
 from nexa_data.quality.measure import Described, Measurement
-from nexa_data.quality.model import STATISTICS_NAME
+from nexa_data.quality.model import REPORT_NAME, Target
+from nexa_data.quality.report import quality_report, stored_findings, write_report
+from nexa_data.quality.row_checks import RowChecks
+from nexa_data.quality.verdict import Seen, judge, refusal
 from nexa_data.shard_journal import ShardJournal
 from nexa_data.shard_output import ShardOutput, WriteQueue
 
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from nexa_data.datasets.statistics import SplitStatistics
     from nexa_data.findings import Finding
     from nexa_data.pipeline import DataPipeline
+    from nexa_data.quality.model import QualityStatistics
 
 __all__ = [
     "DATASET_KIND",
+    "INVALID_LABEL",
     "METADATA_KIND",
     "METADATA_NAME",
     "SUMMARY_NAME",
@@ -54,6 +58,9 @@ METADATA_KIND = "dataset-metadata"
 SUMMARY_NAME = "dataset_summary.json"
 QUARANTINE_SUFFIX = "quarantine.jsonl"
 """Behind an artifact's name: the records that it was made without, beside it."""
+INVALID_LABEL = "invalid"
+"""Label of an artifact that was published although the rules refuse it."""
+_MEND = "mend the source, or take it as it is with --allow-invalid (allow_invalid=True):"
 _FINGERPRINTS_NAME = ".nexa-fingerprints.json"
 
 
@@ -123,12 +130,15 @@ def publish_metadata(pipeline: DataPipeline) -> ArtifactMeta:
         return writer.publish()
 
 
-def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] | None = None) -> ArtifactMeta:
+def publish_dataset(
+    pipeline: DataPipeline, *, progress: Callable[[int], None] | None = None, allow_invalid: bool = False
+) -> ArtifactMeta:
     """Publish the dataset of a pipeline, or return the artifact that already holds it; a catalog's is its own.
 
     Args:
         pipeline: The road from the source.
         progress: Called with the number of records written so far.
+        allow_invalid: Publish although the rules refuse; the artifact says so in `labels["invalid"]`.
 
     Raises:
         RecordError: A record is wrong, the source is empty, or a split of non-zero share is.
@@ -142,9 +152,14 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
         if meta is not None and not is_whole(meta.path):
             _log.warning("%s has lost or changed shards since it was prepared; preparing it again", meta.uri)
             meta = None
+        if meta is not None and INVALID_LABEL in meta.labels and not allow_invalid:
+            raise ValidationRefusedError(
+                f"{meta.uri} was published although it breaks data.checks; {_MEND}\n"
+                f"{refusal(stored_findings(meta.path))}"
+            )
         if meta is None:
             try:
-                meta = _build(pipeline, writer, progress)
+                meta = _build(pipeline, writer, progress, allow_invalid=allow_invalid)
             except BaseException as error:
                 # Of files, whole shards are kept for the next run, unless that would end as this one.
                 if not pipeline.from_files or isinstance(
@@ -157,7 +172,11 @@ def publish_dataset(pipeline: DataPipeline, *, progress: Callable[[int], None] |
 
 
 def _build(
-    pipeline: DataPipeline, writer: ArtifactWriter, progress: Callable[[int], None] | None
+    pipeline: DataPipeline,
+    writer: ArtifactWriter,
+    progress: Callable[[int], None] | None,
+    *,
+    allow_invalid: bool,
 ) -> ArtifactMeta:
     # A builder's rows may differ from run to run; files are what their digests in the key say.
     journal = ShardJournal(writer.path, keep=pipeline.from_files)
@@ -166,11 +185,14 @@ def _build(
         BadRecords(pipeline.config.data.on_error, quarantine) as bad,
         WriteQueue() as writes,
     ):
-        described = Described.of_metadata(_metadata(pipeline, pipeline.layout))
-        measurement = Measurement(described, folder=writer.path)
+        rules = RowChecks(pipeline.checks, writer.path)
+        measurement = Measurement(folder=writer.path, row_checks=rules)
         output = ShardOutput(writer.path, pipeline.config.data.shards, writes, journal, measurement)
         done = 0
         for cut in pipeline.walk(bad):
+            if not done:
+                # A layout is known once there are records.
+                measurement.described = Described.of_metadata(_metadata(pipeline, pipeline.layout))
             done += output.add(cut)
             if progress is not None:
                 progress(done)
@@ -178,9 +200,13 @@ def _build(
         statistics = {split: output.statistics[split] for split in pipeline.splits}
         _require_records(pipeline, statistics, done)
         statistics = {split: seen for split, seen in statistics.items() if seen.records}
-        findings = run_checks(pipeline.checks, statistics, _num_classes(pipeline.layout, statistics))
-        _refuse(findings)
         shards = [shard.result() for shard in output.close()]
+        found = measurement.statistics()
+        first_nan = {split: seen.first_nan for split, seen in statistics.items() if seen.first_nan}
+        seen = Seen(found, _num_classes(pipeline.layout, statistics), first_nan=first_nan)
+        findings = judge(pipeline.checks, seen, rules)
+        if refuses(findings):
+            _refuse(findings, writer, allow_invalid=allow_invalid)
     if journal.reused:
         _log.info("%d of %d shards were written by a run that was stopped", journal.reused, len(shards))
     journal.remove()
@@ -194,8 +220,7 @@ def _build(
     _write_json(writer.path / METADATA_NAME, _metadata(pipeline, pipeline.layout, statistics))
     summary = _summary(pipeline, statistics, findings) | ({} if lost is None else {"bad_records": lost})
     _write_json(writer.path / SUMMARY_NAME, summary)
-    found = measurement.statistics()
-    (writer.path / STATISTICS_NAME).write_text(found.model_dump_json() + "\n", encoding="utf-8")
+    _write_report(writer, pipeline, found, findings)
     digests = {shard.uri: (shard.checksum or "").removeprefix("sha256:") for shard in shards}
     return writer.publish(digests)
 
@@ -216,13 +241,31 @@ def _require_records(pipeline: DataPipeline, statistics: dict[str, SplitStatisti
         )
 
 
-def _refuse(findings: list[Finding]) -> None:
-    for finding in findings:
-        if finding.severity is Severity.WARNING:
-            _log.warning("%s", finding)
-    if refuses(findings):
-        bad = [str(finding) for finding in findings if finding.severity is not Severity.WARNING]
-        raise ValidationRefusedError("the data breaks data.checks, nothing was published: " + "\n".join(bad))
+def _refuse(findings: list[Finding], writer: ArtifactWriter, *, allow_invalid: bool) -> None:
+    bad = [finding for finding in findings if finding.severity is not Severity.WARNING]
+    if not allow_invalid:
+        raise ValidationRefusedError(
+            f"the data breaks data.checks, nothing was published; {_MEND}\n{refusal(bad)}"
+        )
+    writer.labels[INVALID_LABEL] = f"{len(bad)} findings"
+    _log.warning("published although it breaks data.checks:\n%s", refusal(bad))
+
+
+def _write_report(
+    writer: ArtifactWriter, pipeline: DataPipeline, found: QualityStatistics, findings: list[Finding]
+) -> None:
+    data = pipeline.config.data
+    target = Target(
+        kind=writer.kind, uri=str(writer.destination), name=data.dataset_name, version=data.dataset_version
+    )
+    report = quality_report(
+        found,
+        findings,
+        target,
+        rules=data.checks,
+        provenance={"inputs": writer.inputs, "labels": writer.labels},
+    )
+    write_report(report, writer.path / REPORT_NAME)
 
 
 def _num_classes(layout: Layout, statistics: dict[str, SplitStatistics]) -> int | None:

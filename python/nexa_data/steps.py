@@ -67,7 +67,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def prepare(config: Config, *, materialize_only: bool = False) -> tuple[ArtifactMeta, Step]:
+def prepare(
+    config: Config, *, materialize_only: bool = False, allow_invalid: bool = False
+) -> tuple[ArtifactMeta, Step]:
     """Make the artifact of a config, or find it.
 
     Raises:
@@ -78,7 +80,9 @@ def prepare(config: Config, *, materialize_only: bool = False) -> tuple[Artifact
 
     began, started = _now(), time.perf_counter()
     with Bar("preparing", "records") as bar:
-        meta = prepare_from_config(config, materialize_only=materialize_only, progress=bar)
+        meta = prepare_from_config(
+            config, materialize_only=materialize_only, allow_invalid=allow_invalid, progress=bar
+        )
     seconds = time.perf_counter() - started
     note, records = "", None
     if (meta.path / CATALOG_NAME).is_file():

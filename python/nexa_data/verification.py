@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Verification", "show_verification", "verify"]
 
 _SHOWN = 50
-_SHARD_SUFFIXES = frozenset({".arrow", ".csv", ".feather", ".ipc", ".parquet", ".pq", ".tsv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,7 @@ class Verification:
         shards: Shards that the catalog names; None without a catalog.
         full: Whether the contents were read.
         findings: What was found, in the catalog's order.
+        rows: Rows whose quality was looked at; None if it wasn't.
     """
 
     target: Path
@@ -42,6 +42,7 @@ class Verification:
     shards: int | None
     full: bool
     findings: tuple[Finding, ...]
+    rows: int | None = None
 
     @property
     def file(self) -> Path:
@@ -64,11 +65,6 @@ def verify(target: Path, *, full: bool = False) -> Verification:
     if not target.exists():
         raise ShardNotFoundError(
             f"there is nothing at {target.absolute()}", remedy="name a catalog or an artifact's folder"
-        )
-    if target.is_file() and target.suffix.lower() in _SHARD_SUFFIXES:
-        raise ArtifactError(
-            f"{target} is a shard or a source, not a catalog",
-            remedy=f"name the catalog, or look at it with `nexa-data inspect {target}`",
         )
     if target.is_file():
         return _verify_catalog(target, "catalog", full=full)
@@ -173,6 +169,8 @@ def show_verification(found: Verification) -> None:
         if found.full
         else "names, sizes, counts and schemas; --full reads the contents"
     )
+    if found.rows is not None:
+        depth = f"quality of {found.rows:,} rows" + ("" if found.kind == "source" else f"; {depth}")
     show(f"{found.kind} {found.target}{shards}: {count} ({depth})")
 
 

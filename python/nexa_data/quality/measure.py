@@ -13,7 +13,7 @@ from nexa_data import _core
 from nexa_data.artifacts import METADATA_NAME, is_complete
 from nexa_data.config import SPLITS
 from nexa_data.datasets.class_names import class_names
-from nexa_data.errors import RecordError
+from nexa_data.errors import ConfigError
 from nexa_data.quality.associations import label_associations
 from nexa_data.quality.model import (
     DuplicateGroup,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nexa_data.config_reading import ReadConfig
+    from nexa_data.quality.row_checks import RowChecks
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,25 @@ class Described:
     features: tuple[str, ...] | None = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with the columns that vectors were made of, by their own names."""
+        import pyarrow as pa
+
+        columns: dict[str, pa.Array] = {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            elements = self.names.get(name)
+            if elements is None:
+                columns[name] = column
+            elif elements[0].endswith("[0]"):
+                columns[elements[0].removesuffix("[0]")] = column
+            elif len(elements) == 1 and not _is_vector(column.type):
+                columns[elements[0]] = column
+            else:
+                flat = getattr(column, "storage", column).flatten()
+                for at, element in enumerate(elements):
+                    columns[element] = flat.take(pa.array(range(at, len(flat), len(elements))))
+        return pa.record_batch(columns)
+
     @classmethod
     def of_metadata(cls, metadata: Mapping[str, Any]) -> Described:
         """Read it from a prepared dataset's `dataset_metadata.json`."""
@@ -82,6 +102,10 @@ class Described:
         )
 
 
+def _is_vector(kind: pa.DataType) -> bool:
+    return hasattr(kind, "list_size") or hasattr(kind, "storage_type")
+
+
 _UNKNOWN = Described()
 _NO_FEATURES = frozenset({"split"})
 """Columns that say something of a row rather than being a part of it."""
@@ -91,8 +115,9 @@ class Measurement:
     """Takes in the rows of splits as they pass; memory stays bounded, whatever their number.
 
     Args:
-        described: What is known of the columns.
+        described: What is known of the columns; may be set as long as no row has come.
         folder: Where hashes of rows go that memory has no room for.
+        row_checks: Rules that have to see rows; they see them as well.
 
     Example:
         >>> import pyarrow as pa
@@ -103,8 +128,15 @@ class Measurement:
         (2, {'train': 1})
     """
 
-    def __init__(self, described: Described = _UNKNOWN, *, folder: Path | str | None = None) -> None:
-        self._described = described
+    def __init__(
+        self,
+        described: Described = _UNKNOWN,
+        *,
+        folder: Path | str | None = None,
+        row_checks: RowChecks | None = None,
+    ) -> None:
+        self.described = described
+        self._row_checks = row_checks
         self._seen: dict[str, _core.RowStatistics] = {}
         self._numbers: dict[str, int] = {}
         """Number of each split among those that rows are compared across: train comes before what is tested on."""
@@ -126,8 +158,8 @@ class Measurement:
         """
         seen = self._seen.get(split)
         if seen is None:
-            names = {column: list(each) for column, each in self._described.names.items()}
-            counted = [] if self._described.label is None else [self._described.label]
+            names = {column: list(each) for column, each in self.described.names.items()}
+            counted = [] if self.described.label is None else [self.described.label]
             seen = self._seen[split] = _core.RowStatistics(names=names, counted=counted)
             known = SPLITS.index(split) if split in SPLITS else None
             others = sum(name not in SPLITS for name in self._numbers)
@@ -136,11 +168,13 @@ class Measurement:
         seen.add(rows, first)
         if self._compared:
             self._compare(split, first, rows)
+        if self._row_checks:
+            self._row_checks.add(split, first, self.described.named(rows))
 
     def _compare(self, split: str, first: int, rows: pa.RecordBatch) -> None:
-        label = self._described.label
+        label = self.described.label
         if self._features is None:
-            given = self._described.features
+            given = self.described.features
             self._features = [
                 name
                 for name in rows.schema.names
@@ -167,7 +201,7 @@ class Measurement:
         return SplitQuality.model_validate_json(found).model_copy(update={"label": self._label(seen)})
 
     def _label(self, seen: _core.RowStatistics) -> LabelQuality | None:
-        described = self._described
+        described = self.described
         if described.label is None or described.kind is None:
             return None
         if described.kind != "class":
@@ -178,7 +212,7 @@ class Measurement:
         return LabelQuality(kind="class", counts=ordered, names=names)
 
     def _class_name(self, value: str) -> str | None:
-        classes = self._described.classes
+        classes = self.described.classes
         return classes[int(value)] if value.isdecimal() and int(value) < len(classes) else None
 
     def _equal_rows(self) -> Duplicates:
@@ -189,9 +223,7 @@ class Measurement:
         ordered = sorted(numbers)
         return Duplicates(
             rows={numbers[k]: duplicates[k] for k in ordered},
-            conflicts={numbers[k]: conflicts[k] for k in ordered}
-            if self._described.label is not None
-            else {},
+            conflicts={numbers[k]: conflicts[k] for k in ordered} if self.described.label is not None else {},
             groups=self._groups(groups, numbers),
             conflict_groups=self._groups(conflicting, numbers),
             leakage=tuple(
@@ -219,11 +251,11 @@ class Measurement:
     def _place(self, at: tuple[int, int, int], numbers: Mapping[int, str]) -> RowPlace:
         split, row, label = at
         # Of other labels only a hash is known.
-        shown = None if self._described.kind != "class" else self._class_name(str(label)) or str(label)
+        shown = None if self.described.kind != "class" else self._class_name(str(label)) or str(label)
         return RowPlace(split=numbers[split], row=row, label=shown)
 
     def _associations(self, splits: Mapping[str, SplitQuality]) -> tuple[LabelAssociation, ...]:
-        described = self._described
+        described = self.described
         split = "train" if "train" in splits else next(iter(splits), None)
         if split is None or described.label is None or described.kind not in {"class", "float"}:
             return ()
@@ -286,6 +318,7 @@ def measure_target(
     label: str | None = None,
     wanted: str | None = None,
     read: ReadConfig | None = None,
+    row_checks: RowChecks | None = None,
 ) -> QualityStatistics:
     """Read all of an artifact, a catalog or a source once, and return its statistics.
 
@@ -294,10 +327,12 @@ def measure_target(
         label: Column of the label of a catalog or a source; default: `label`, if there is one.
         wanted: Format of a source; default: recognised.
         read: How it is read where its format leaves that open.
+        row_checks: Rules that have to see rows.
 
     Raises:
         ShardNotFoundError: There is no such target.
-        RecordError: A record can't be read, or there is no such column.
+        RecordError: A record can't be read.
+        ConfigError: There is no such column.
     """
     from nexa_data.datasets.split_batches import split_batches
 
@@ -305,7 +340,7 @@ def measure_target(
     seen: Measurement | None = None
     for split, schema, batches in split_batches(target, wanted, read):
         if seen is None:
-            seen = Measurement(described or _guessed(schema, label))
+            seen = Measurement(described or _guessed(schema, label), row_checks=row_checks)
         for batch in batches:
             seen.add(split, batch)
     return (seen or Measurement()).statistics()
@@ -323,7 +358,7 @@ def _guessed(schema: pa.Schema, label: str | None) -> Described:
     import pyarrow as pa
 
     if label is not None and label not in schema.names:
-        raise RecordError(f"there is no column {label!r}", remedy=f"known: {', '.join(schema.names)}")
+        raise ConfigError(f"there is no column {label!r}", remedy=f"known: {', '.join(schema.names)}")
     column = label or ("label" if "label" in schema.names else None)
     if column is None:
         return _UNKNOWN

@@ -11,7 +11,6 @@ __all__ = [
     "REPORT_NAME",
     "REPORT_PAGE_NAME",
     "REPORT_SCHEMA_VERSION",
-    "STATISTICS_NAME",
     "ColumnDrift",
     "ColumnQuality",
     "DriftReport",
@@ -29,12 +28,11 @@ __all__ = [
     "Target",
 ]
 
-STATISTICS_NAME = "quality_statistics.json"
 REPORT_NAME = "quality_report.json"
 REPORT_PAGE_NAME = "quality_report.html"
 
 REPORT_SCHEMA_VERSION = 1
-"""Version of the form of both files; raised when a field changes its meaning."""
+"""Version of the form; raised when a field changes its meaning."""
 
 QUANTILES = 257
 """Points of a column's quantile function: the probabilities 0, 1/256, …, 1."""
@@ -72,6 +70,8 @@ class ColumnQuality(_Model):
     """Values, nulls among them: the split's rows, times the elements that are taken together."""
     nulls: _Count = 0
     nans: _Count = 0
+    first_missing: _Count | None = None
+    """Number in the split of the first row with a null or a NaN."""
     positive_infinities: _Count = 0
     negative_infinities: _Count = 0
     zeros: _Count = 0
@@ -85,6 +85,10 @@ class ColumnQuality(_Model):
     quantiles: tuple[float, ...] | None = None
     """`QUANTILES` points of the finite values' quantile function, None without any."""
     histogram: Histogram | None = None
+    outliers: _Count = 0
+    """Numbers beyond the fences; scaled to all rows where quantiles are those of a sample."""
+    fences: tuple[float, float] | None = None
+    """Further out than the column's own tails lead one to expect; None where they are not known."""
     distinct: _Count = 0
     """Distinct values, null and NaN not among them."""
     distinct_error: float = 0.0
@@ -183,7 +187,7 @@ class LabelAssociation(_Model):
 
 
 class QualityStatistics(_Model):
-    """What one pass over the data found; `quality_statistics.json`."""
+    """What one pass over the data found."""
 
     schema_version: int = REPORT_SCHEMA_VERSION
     splits: dict[str, SplitQuality]

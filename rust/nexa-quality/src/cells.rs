@@ -23,6 +23,15 @@ pub(crate) enum Kind {
     List,
 }
 
+/// Which of a row's numbers a column is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// That at this place.
+    One(usize),
+    /// All together.
+    All,
+}
+
 /// The numbers of a column, row by row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Numbers<'a> {
@@ -177,10 +186,34 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Say whether a row's value is null or NaN, or one of its values is.
+    pub(crate) fn is_missing(&self, row: usize, part: Part) -> bool {
+        match *self {
+            Self::Numbers { numbers, width, rows, leaves } => {
+                let places = match part {
+                    Part::One(at) => row * width + at..row * width + at + 1,
+                    Part::All => row * width..(row + 1) * width,
+                };
+                places.into_iter().any(|at| is_null(rows, leaves, width, at) || numbers.wide(at).is_nan())
+            }
+            Self::Spans { array, .. } => array.is_null(row),
+        }
+    }
+
     /// Say whether the bits of an integer, rather than of it as a float, tell it from others.
     pub(crate) const fn by_bits(&self) -> bool {
         matches!(self, Self::Numbers { numbers: Numbers::U64(_) | Numbers::I64(_), .. })
     }
+}
+
+/// Say whether the number at `at` is null, or the row of `width` numbers that it is in.
+pub(crate) fn is_null(
+    rows: Option<&NullBuffer>,
+    leaves: Option<&NullBuffer>,
+    width: usize,
+    at: usize,
+) -> bool {
+    rows.is_some_and(|nulls| nulls.is_null(at / width)) || leaves.is_some_and(|nulls| nulls.is_null(at))
 }
 
 impl<'a> Numbers<'a> {

@@ -4,21 +4,12 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::cells::{Cells, Kind, Numbers, length, span};
+use crate::cells::{Cells, Kind, Numbers, Part, is_null, length, span};
 use crate::distinct::Distinct;
 use crate::moments::Moments;
 
 /// Characters of a text that are kept to be shown.
 const SHOWN: usize = 80;
-
-/// Which of a row's numbers a column is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// That at this place.
-    One(usize),
-    /// All together.
-    All,
-}
 
 /// Memory that is used again for each block.
 #[derive(Default)]
@@ -38,6 +29,8 @@ pub(crate) struct Column {
     pub part: Part,
     pub values: u64,
     pub nulls: u64,
+    /// Number of the first row with a null or a NaN.
+    pub first_missing: Option<u64>,
     pub moments: Moments,
     pub distinct: Distinct,
     /// Of each row of the sample the value, a text's or list's length; NaN where it is missing.
@@ -74,6 +67,7 @@ impl Column {
             part,
             values: 0,
             nulls: 0,
+            first_missing: None,
             moments: Moments::default(),
             distinct: Distinct::new(counted),
             sampled: Vec::new(),
@@ -81,8 +75,17 @@ impl Column {
         }
     }
 
-    /// Take in some rows.
-    pub(crate) fn add(&mut self, cells: &Cells<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    /// Take in some rows of a batch that begins with row `first`.
+    pub(crate) fn add(&mut self, cells: &Cells<'_>, first: u64, rows: Range<usize>, scratch: &mut Scratch) {
+        let missing = self.nulls + self.moments.nans;
+        self.count(cells, rows.clone(), scratch);
+        if self.first_missing.is_none() && self.nulls + self.moments.nans > missing {
+            let gone = |row: &usize| cells.is_missing(*row, self.part);
+            self.first_missing = rows.into_iter().find(gone).map(|row| first + row as u64);
+        }
+    }
+
+    fn count(&mut self, cells: &Cells<'_>, rows: Range<usize>, scratch: &mut Scratch) {
         scratch.values.clear();
         scratch.keys.clear();
         match *cells {
@@ -183,6 +186,7 @@ impl Column {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.values += other.values;
         self.nulls += other.nulls;
+        self.first_missing = self.first_missing.into_iter().chain(other.first_missing).min();
         self.moments.merge(&other.moments);
         self.distinct.merge(&other.distinct);
         self.sampled.extend(&other.sampled);
@@ -198,15 +202,6 @@ impl Column {
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().flatten().map(AsRef::as_ref)
     }
-}
-
-fn is_null(
-    rows: Option<&arrow_buffer::NullBuffer>,
-    leaves: Option<&arrow_buffer::NullBuffer>,
-    width: usize,
-    at: usize,
-) -> bool {
-    rows.is_some_and(|nulls| nulls.is_null(at / width)) || leaves.is_some_and(|nulls| nulls.is_null(at))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "below the width")]

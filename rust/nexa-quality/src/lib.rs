@@ -13,6 +13,7 @@ mod column;
 mod distinct;
 mod duplicates;
 mod error;
+mod fences;
 mod moments;
 mod row_hashes;
 mod sample;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cells::Kind;
 use crate::column::{Column, Integer};
 use crate::distinct::float_key;
+use crate::fences::{beyond, fences};
 use crate::moments::wide;
 use crate::sample::rank_error;
 
@@ -40,6 +41,7 @@ pub struct ColumnSummary {
     pub values: u64,
     pub nulls: u64,
     pub nans: u64,
+    pub first_missing: Option<u64>,
     pub positive_infinities: u64,
     pub negative_infinities: u64,
     pub zeros: u64,
@@ -49,6 +51,8 @@ pub struct ColumnSummary {
     pub std: Option<f64>,
     pub quantiles: Option<Vec<f64>>,
     pub histogram: Option<Histogram>,
+    pub outliers: u64,
+    pub fences: Option<(f64, f64)>,
     pub distinct: u64,
     pub distinct_error: f64,
     pub top: Vec<(Value, u64)>,
@@ -89,6 +93,7 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
     let (distinct, distinct_error) = distinct(column);
     let finite = |value: f64| value.is_finite().then_some(value);
     let ordered = ordered(column);
+    let fences = fences(&ordered, seen.min).filter(|_| column.kind == Kind::Number);
     let (top, top_exact) = top(column);
     ColumnSummary {
         name: column.name.clone(),
@@ -97,6 +102,7 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
         values: column.values,
         nulls: column.nulls,
         nans: seen.nans,
+        first_missing: column.first_missing,
         positive_infinities: seen.positive_infinities,
         negative_infinities: seen.negative_infinities,
         zeros: seen.zeros,
@@ -106,6 +112,8 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
         std: seen.std().and_then(finite),
         quantiles: quantiles(&ordered, seen.min, seen.max),
         histogram: histogram(&ordered, seen.min, seen.max, seen.finite),
+        outliers: fences.map_or(0, |fences| beyond(&ordered, fences, seen.finite)),
+        fences,
         distinct,
         distinct_error,
         top,
@@ -225,7 +233,7 @@ fn histogram(ordered: &[(f64, u64)], min: f64, max: f64, finite: u64) -> Option<
 
 /// Return `count * to / of`, rounded.
 #[expect(clippy::cast_possible_truncation, reason = "at most `to`")]
-fn scaled(count: u64, to: u64, of: u64) -> u64 {
+pub(crate) fn scaled(count: u64, to: u64, of: u64) -> u64 {
     ((u128::from(count) * u128::from(to) + u128::from(of) / 2) / u128::from(of)) as u64
 }
 

@@ -9,8 +9,8 @@ use arrow_schema::{DataType, SchemaRef};
 use nexa_io::threads;
 use rayon::prelude::*;
 
-use crate::cells::Cells;
-use crate::column::{Column, Part, Scratch};
+use crate::cells::{Cells, Part};
+use crate::column::{Column, Scratch};
 use crate::distinct::COUNTED;
 use crate::error::QualityError;
 use crate::sample::{SAMPLE_ROWS, Sample};
@@ -87,7 +87,7 @@ impl RowStatistics {
                 let sampled = within(&chosen, &block);
                 for (column, &place) in columns.iter_mut().zip(places) {
                     if let Some(cells) = &cells[place] {
-                        column.add(cells, block.clone(), &mut scratch);
+                        column.add(cells, first, block.clone(), &mut scratch);
                         column.keep(cells, first, sampled);
                     }
                 }

@@ -247,9 +247,10 @@ def test_config_schema_is_json_schema(nexa: Any) -> None:
             "no such file",
         ),
         (("prepare", "small.yaml", "--set", "data.checks=[{range: {min: 0}}]"), 3, "nothing was published"),
-        (("validate", "nope"), 1, "nothing at"),
-        (("validate", "."), 1, "no artifact"),
-        (("validate", "x.parquet"), 1, "inspect"),
+        (("validate", "nope"), 1, "nope"),
+        (("validate", "nowhere/*.csv"), 1, "no such file"),
+        (("validate", "x.parquet", "--rules", "nope.yaml"), 1, "nope.yaml"),
+        (("validate", "x.parquet", "--label", "y"), 2, "no column 'y'"),
         (("validate", "small.yaml", "--fail-on", "never"), 2, "--fail-on"),
         (("inspect", "nope.csv"), 1, "nothing of that name"),
         (("stage", "nope", "out"), 1, "nope"),
@@ -270,7 +271,7 @@ def test_an_error_is_one_line_on_stderr_with_its_exit_code(
     status, out, err = nexa(*arguments)
     assert (status, out) == (code, "")
     assert said in err
-    assert all(line.startswith("error: ") for line in err.splitlines())
+    assert all(line.startswith(("error: ", "  ")) for line in err.splitlines())
 
 
 def _failing(data: object) -> object:

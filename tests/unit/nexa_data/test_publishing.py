@@ -56,6 +56,7 @@ def test_the_artifact_holds_what_is_documented(small_config: dict[str, Any]) -> 
     assert meta.path.name == f"1-{meta.labels['key'][:12]}"
     assert names(meta.path) == {
         "shards", "catalog.jsonl", "dataset_metadata.json", "dataset_summary.json", "meta.json", "COMPLETE",
+        "quality_report.json",
     }  # fmt: skip
     assert verify_artifact(meta.path) == meta
     assert ShardCatalog.validate(meta.path, full=True, for_staging=True)[1] == []
