@@ -12,6 +12,7 @@ import typer
 
 from nexa_data.cli_convert import READ, convert
 from nexa_data.cli_distill import distill
+from nexa_data.cli_report import report
 from nexa_data.cli_stage import evict, stage, unstage
 from nexa_data.cli_validate import validate
 from nexa_data.console import (
@@ -188,8 +189,21 @@ def prepare(
             "records": records,
             "size": bytes_text(meta.bytes),
             "reused": reuse_text(step.seconds, reused=step.reused),
+            "quality": _quality(meta.path),
         }
     )
+
+
+def _quality(folder: Path) -> str | None:
+    from nexa_data.quality.model import REPORT_NAME
+
+    if not (folder / REPORT_NAME).is_file():
+        return None
+    from nexa_data.quality.page import verdict_text
+    from nexa_data.quality.report import read_report
+
+    said = verdict_text(read_report(folder))
+    return said if said.endswith("no findings") else f"{said}: nexa-data report {folder} --open"
 
 
 app.command()(stage)
@@ -199,6 +213,7 @@ app.command()(convert)
 
 
 app.command()(validate)
+app.command()(report)
 
 
 @app.command()

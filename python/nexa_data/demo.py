@@ -12,6 +12,9 @@ from nexa_data.artifacts import write_atomic
 from nexa_data.config import load_config
 from nexa_data.console import Bar, bytes_text, show
 from nexa_data.optional import needed
+from nexa_data.quality.model import REPORT_PAGE_NAME
+from nexa_data.quality.page import verdict_text, write_page
+from nexa_data.quality.report import read_report
 from nexa_data.steps import Step, prepare, show_steps, staged_copy, validate
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ class DemoResult:
         config: The config file that it wrote.
         artifact: The prepared dataset.
         staged: Its copy on local disk, which was trained from.
+        report: The page on its quality.
+        verdict: What the page says first.
         steps: Each step, measured.
         test_accuracy: Share of the held-out records that were classified rightly.
     """
@@ -71,6 +76,8 @@ class DemoResult:
     config: Path
     artifact: ArtifactMeta
     staged: ArtifactMeta
+    report: Path
+    verdict: str
     steps: tuple[Step, ...]
     test_accuracy: float
 
@@ -90,6 +97,8 @@ class DemoResult:
             "config": str(self.config),
             "artifact": self.artifact.as_dict(),
             "staged": self.staged.as_dict(),
+            "report": str(self.report),
+            "verdict": self.verdict,
             "steps": [step.as_dict() for step in self.steps],
             "test_accuracy": round(self.test_accuracy, 3),
             "reused": self.reused,
@@ -114,7 +123,12 @@ def run_demo(output: Path) -> DemoResult:
     checked = validate(artifact.path)
     staged, copied = staged_copy(config, artifact)
     steps, accuracy = _learn(config)
-    return DemoResult(file, artifact, staged, (prepared, checked, copied, *steps), accuracy)
+    found = read_report(artifact.path)
+    page = output / REPORT_PAGE_NAME
+    write_page(found, page)
+    return DemoResult(
+        file, artifact, staged, page, verdict_text(found), (prepared, checked, copied, *steps), accuracy
+    )
 
 
 def _learn(config: Config) -> tuple[tuple[Step, ...], float]:
@@ -203,6 +217,8 @@ def show_demo(result: DemoResult) -> None:
     show(f"hash      {result.artifact.hash}")
     show(f"size      {bytes_text(result.artifact.bytes)}")
     show(f"staged    {result.staged.uri}")
+    show(f"quality   {result.verdict}")
+    show(f"report    {result.report}")
     show("")
     latest = shlex.quote(str(result.latest))
     config, mine = (shlex.quote(str(result.config.with_name(name))) for name in (CONFIG_NAME, "mine.yaml"))
@@ -211,6 +227,7 @@ def show_demo(result: DemoResult) -> None:
         "schema, counts, first rows": f"inspect {latest}",
         "read and compare it all": f"validate {latest} --full",
         "the same again, all reused": f"run {config}",
+        "is it fit? as a page": f"report {latest} --open",
         "a second version beside it": f"prepare {config} --set data.dataset_version=2",
         "a config for files": f"init {latest}/shards --output {mine} --force",
         "what it makes of them": f"run {mine}",

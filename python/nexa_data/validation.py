@@ -57,8 +57,8 @@ def validate_target(target: str, asked: Asked = Asked()) -> tuple[Verification, 
     """Check a target, and say what is wrong with it.
 
     An artifact's stored statistics are what is judged, unless rules have to see rows or all is to be read; a catalog
-    without statistics is measured where that is asked for (`full`, rules, a reference, a report); source files are
-    always read once.
+    without statistics, whose shards may be anything, is measured where that is asked for (by rules, a reference, a
+    report); source files are always read once.
 
     Args:
         target: An artifact's folder, a catalog, a folder of either, or file, folder, glob or name of source files.
@@ -98,7 +98,7 @@ def _quality(target: str, path: Path, asked: Asked) -> QualityReport | None:
     folder = path if path.is_dir() else path.parent
     stored = read_statistics(folder) if _is_ours(path) and is_complete(folder) else None
     rows = RowChecks(asked.checks)
-    wanted = asked.full or asked.report or asked.reference is not None or bool(asked.checks)
+    wanted = asked.report or asked.reference is not None or bool(asked.checks)
     if stored is None and _is_ours(path) and not wanted:
         return None
     if _is_ours(path) and not _has_rows(folder, path):

@@ -31,8 +31,9 @@ def label_associations(
     """Return the columns that say most of the label, descending.
 
     Of class labels a column says the share of the errors of always guessing the most frequent class that go away
-    if one guesses by it: the guess of each bin (of few values: of each value) is learnt on every other row of the
-    sample and tried on the rest, so that a column of many values can't seem to know by chance. Of numbers it says the
+    if one guesses by it: by its bin (of few values: by the value), or by the nearest value, whichever is better. Guesses
+    are learnt on every other row of the sample and tried on the rest, so that a column of many values can't seem to
+    know by chance. Of numbers it says the
     square of Spearman's rank correlation.
 
     Args:
@@ -67,20 +68,35 @@ def _of_classes(values: npt.NDArray[np.float64], labels: npt.NDArray[np.float64]
     classes, ids = np.unique(labels, return_inverse=True)
     if len(classes) < 2:  # noqa: PLR2004 (one class can't be guessed wrong)
         return 0.0
-    bins, count = _binned(values)
     learnt, tried = slice(0, None, 2), slice(1, None, 2)
+    bins, count = _binned(values)
     table = np.bincount(bins[learnt] * len(classes) + ids[learnt], minlength=count * len(classes))
     usual = int(np.bincount(ids[learnt], minlength=len(classes)).argmax())
     table = table.reshape(count, len(classes))
-    guesses = np.where(table.any(axis=1), table.argmax(axis=1), usual)
-    wrong = np.count_nonzero(guesses[bins[tried]] != ids[tried])
+    guesses = np.where(table.any(axis=1), table.argmax(axis=1), usual)[bins[tried]]
+    wrong = min(
+        np.count_nonzero(guesses != ids[tried]),
+        np.count_nonzero(_nearest(values[learnt], ids[learnt], values[tried]) != ids[tried]),
+    )
     wrong_anyway = np.count_nonzero(ids[tried] != usual)
     return max(0.0, 1.0 - wrong / wrong_anyway) if wrong_anyway else 0.0
 
 
+def _nearest(
+    values: npt.NDArray[np.float64], ids: npt.NDArray[np.intp], tried: npt.NDArray[np.float64]
+) -> npt.NDArray[np.intp]:
+    """Return the class of the nearest learnt value: where classes lie close together no bin's edge is between them."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    after = np.clip(np.searchsorted(ordered, tried), 1, len(ordered) - 1)
+    with np.errstate(invalid="ignore"):
+        nearer = np.where(tried - ordered[after - 1] <= ordered[after] - tried, after - 1, after)
+    return ids[order][nearer]
+
+
 def _binned(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], int]:
     """Return each value's bin and their number: values themselves if they are few, else quantiles; what is missing apart."""
-    there = values[~np.isnan(values)]
+    there = values[np.isfinite(values)]
     distinct = np.unique(there)
     if len(distinct) * _ROWS_A_BIN <= len(there):
         edges = distinct

@@ -169,7 +169,7 @@ class Measurement:
         if self._compared:
             self._compare(split, first, rows)
         if self._row_checks:
-            self._row_checks.add(split, first, self.described.named(rows))
+            self._row_checks.add(split, first, self.described.named(rows), self.described.label)
 
     def _compare(self, split: str, first: int, rows: pa.RecordBatch) -> None:
         label = self.described.label

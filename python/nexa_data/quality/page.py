@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nexa_data.quality.model import ColumnDrift, ColumnQuality, QualityReport, SplitQuality
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["render_page", "verdict_text", "write_page"]
 
 _PICTURED = 60
 """Columns that get a card; of more, those with findings or drift come first, and the rest are rows of a table."""
@@ -24,6 +24,13 @@ _LISTED = 2000
 _CLASSES = 16
 _DRIFT_PICTURED = 40
 _LONGEST = 60
+_ENTIRE = 1e9
+"""Whole numbers below are written digit by digit."""
+_THOUSAND = 1000
+_LEAST_SHARE = 0.0001
+_TENTH = 0.1
+_DEPTH = 6
+"""Floors of a tree that are shown."""
 _SEVERITIES = ("critical", "error", "warning")
 _SYMBOLS = {"critical": "✖", "error": "✖", "warning": "▲"}
 
@@ -53,6 +60,21 @@ def render_page(report: QualityReport) -> str:
     )
 
 
+def verdict_text(report: QualityReport) -> str:
+    """Return in a line what the page says first.
+
+    Example:
+        >>> from nexa_data.quality.model import QualityReport, QualityStatistics, Target
+        >>> target = Target(kind="source", uri="x.csv")
+        >>> statistics = QualityStatistics(splits={})
+        >>> report = QualityReport(verdict="accepted", created_at="", target=target, findings=(), statistics=statistics)
+        >>> verdict_text(report)
+        'fit for training, no findings'
+    """
+    verdict = _verdict(report)
+    return f"{verdict['text'].lower()}, {verdict['why']}"
+
+
 @cache
 def _template() -> Template:
     import jinja2
@@ -75,13 +97,13 @@ def number(value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return "–"
-    if value == int(value) and abs(value) < 1e9:
+    if value == int(value) and abs(value) < _ENTIRE:
         return f"{int(value):,}".replace("-", "−")
     text = f"{value:.4g}"
     if "e" in text:
         digits, _, power = text.partition("e")
         text = f"{digits}e{int(power)}"
-    elif abs(value) >= 1000:
+    elif abs(value) >= _THOUSAND:
         text = f"{value:,.0f}"
     return text.replace("-", "−")
 
@@ -90,9 +112,9 @@ def share(value: float | None) -> str:
     """Return a share in percent; what is there is never 0 %."""
     if value is None:
         return "–"
-    if 0 < value < 0.0001:
+    if 0 < value < _LEAST_SHARE:
         return "< 0.01 %"
-    return f"{value:.2%}".replace("%", " %") if value < 0.1 else f"{value:.1%}".replace("%", " %")
+    return f"{value:.2%}".replace("%", " %") if value < _TENTH else f"{value:.1%}".replace("%", " %")
 
 
 def whole(text: Any) -> str:
@@ -269,14 +291,14 @@ def _drift(column: ColumnDrift) -> dict[str, Any]:
 
 def _tree(value: Any, depth: int = 0) -> Any:
     """Return nested mappings and lists as (name, text or children) pairs, so deep that it can be read."""
-    if isinstance(value, dict) and value and depth < 6:  # noqa: PLR2004
+    if isinstance(value, dict) and value and depth < _DEPTH:
         return [(str(name), _tree(each, depth + 1)) for name, each in value.items()]
     if (
         isinstance(value, list | tuple)
         and value
-        and depth < 6
+        and depth < _DEPTH
         and any(isinstance(each, dict | list) for each in value)
-    ):  # noqa: PLR2004
+    ):
         return [(str(at), _tree(each, depth + 1)) for at, each in enumerate(value[:100])]
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value[:100])) or "–"

@@ -75,21 +75,24 @@ class RowChecks:
         """Say whether any rule has to see rows."""
         return bool(self._rules or self._unique)
 
-    def add(self, split: str, first_row: int, batch: pa.RecordBatch) -> None:
+    def add(self, split: str, first_row: int, batch: pa.RecordBatch, label: str | None = None) -> None:
         """Take in rows.
 
         Args:
             split: Name of the split.
             first_row: Number of the first row in it.
             batch: Columns as the rules name them.
+            label: Column that rules are about only if they name it.
 
         Raises:
             ConfigError: A rule names a column that isn't there, or fits none of that type.
             RecordError: A user's own rule raised, or returned something else than a mask.
         """
         with self._lock:
+            features = batch if label not in batch.schema.names else batch.drop_columns([label])
             for number, (check, rule) in enumerate(self._rules):
-                for column, mask in rule(check, batch):
+                named = check.columns or check.name not in _RULES
+                for column, mask in rule(check, batch if named else features):
                     self._note((number, split, column), first_row, batch.num_rows, mask)
             for unique in self._unique.values():
                 unique.add(split, first_row, batch)

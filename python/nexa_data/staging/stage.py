@@ -39,7 +39,7 @@ __all__ = ["stage_catalog", "stage_catalog_to_nvme", "staged_folder"]
 
 _log = logging.getLogger(__name__)
 
-_COMPANIONS = ("dataset_metadata.json", "dataset_summary.json")
+_COMPANIONS = ("dataset_metadata.json", "dataset_summary.json", "quality_report.json")
 
 
 def stage_catalog_to_nvme(  # noqa: PLR0913 (each is a knob of its own, by keyword)

@@ -19,6 +19,7 @@ const FAR: f64 = 1e-6;
 const FURTHER: f64 = 1.25;
 const RANGES: f64 = 3.0;
 const FEWEST: u64 = 40;
+const FEWEST_VALUES: usize = 10;
 
 /// Return below and above which values are outliers; `None` where there are too few values, or most are one.
 pub(crate) fn fences(ordered: &[(f64, u64)], min: f64) -> Option<(f64, f64)> {
@@ -30,7 +31,7 @@ pub(crate) fn fences(ordered: &[(f64, u64)], min: f64) -> Option<(f64, f64)> {
     let at = shares.map(|share| quantile(ordered, share, total));
     let range = at[3] - at[1];
     // Of codes and flags, and where more than half is one value, no scale is known.
-    if range <= 0.0 || !range.is_finite() || ordered.len() < 20 {
+    if range <= 0.0 || !range.is_finite() || ordered.len() < FEWEST_VALUES {
         return None;
     }
     let (mut low, mut high) = tails(at);
