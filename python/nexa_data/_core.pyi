@@ -18,6 +18,7 @@ __all__ = [
     "Buffer",
     "CatalogLines",
     "ClassCounts",
+    "ClassificationRecords",
     "Control",
     "CopyPlan",
     "CopyReport",
@@ -39,6 +40,7 @@ __all__ = [
     "Ticket",
     "after_fork",
     "after_fork_in_child",
+    "augment_rows",
     "before_fork",
     "build_info",
     "copy_files",
@@ -47,7 +49,9 @@ __all__ = [
     "exchange_paths",
     "filesystem",
     "group_by_label",
+    "mix_rows",
     "probe",
+    "random_words",
     "read_catalog",
     "recognise_source",
     "select_by_label",
@@ -422,3 +426,36 @@ class Duplicates:
     ) -> tuple[
         list[int], list[int], list[_Group], list[_Group], list[tuple[int, int, int, list[tuple[_At, _At]]]]
     ]: ...
+
+@final
+class ClassificationRecords:
+    def __new__(  # noqa: PLR0913
+        cls,
+        seed: int,
+        *,
+        num_features: int,
+        num_classes: int,
+        n_informative: int,
+        n_redundant: int,
+        n_clusters_per_class: int,
+        class_sep: float,
+        flip_y: float,
+        weights: Sequence[float],
+    ) -> ClassificationRecords: ...
+    def range(self, first: int, rows: int) -> ArrowBatch: ...
+    def rows(self, numbers: _SupportsBuffer) -> ArrowBatch: ...
+
+def random_words(
+    seed: int, purpose: int, rows: _SupportsBuffer, blocks: int, epoch: int = 0
+) -> ArrowBatch: ...
+def augment_rows(
+    kind: str,
+    batch: _SupportsBuffer,
+    rows: _SupportsBuffer,
+    *,
+    seed: int,
+    purpose: int,
+    epoch: int,
+    amounts: tuple[float, float],
+) -> None: ...
+def mix_rows(batch: _SupportsBuffer, partners: _SupportsBuffer, weights: _SupportsBuffer) -> None: ...

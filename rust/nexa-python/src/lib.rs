@@ -22,6 +22,7 @@ mod order;
 mod packed;
 mod quality;
 mod ragged;
+mod random;
 mod records;
 mod row_mask;
 mod shard;
@@ -57,6 +58,8 @@ mod _core {
     use crate::packed::{PackedEpoch, Packer};
     #[pymodule_export]
     use crate::quality::{Duplicates, RowStatistics};
+    #[pymodule_export]
+    use crate::random::{ClassificationRecords, augment_rows, mix_rows, random_words};
     #[pymodule_export]
     use crate::row_mask::{LabelKeys, RowMask};
     #[pymodule_export]

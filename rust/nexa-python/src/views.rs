@@ -51,3 +51,37 @@ impl View {
         })
     }
 }
+
+/// The memory of an object that exports it in one piece and for writing; it stays alive and in its place as long as this does.
+pub(crate) struct ViewMut {
+    buffer: PyUntypedBuffer,
+    name: String,
+}
+
+impl ViewMut {
+    /// Borrow from `object`.
+    pub(crate) fn of(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
+        let buffer = PyUntypedBuffer::get(object)
+            .map_err(|_| PyTypeError::new_err(format!("{name} must be a buffer, such as a numpy array")))?;
+        if !buffer.is_c_contiguous() || buffer.readonly() {
+            return Err(PyValueError::new_err(format!("{name} must be contiguous and writable")));
+        }
+        Ok(Self { buffer, name: name.to_owned() })
+    }
+
+    /// Return the memory as numbers of 32 bits.
+    pub(crate) fn floats(&mut self) -> PyResult<&mut [f32]> {
+        let (start, len) = (self.buffer.buf_ptr().cast::<f32>(), self.buffer.len_bytes() / size_of::<f32>());
+        if len == 0 {
+            return Ok(&mut []);
+        }
+        if !start.is_aligned() {
+            return Err(PyValueError::new_err(format!("{} must lie at a multiple of 4 bytes", self.name)));
+        }
+        // SAFETY: the exporter promises so many writable bytes from `buf_ptr` on, in one piece, aligned, as was asked above, at a fixed place
+        // until the buffer is released, which is when `self` is dropped; any bytes are such numbers. `self` is borrowed
+        // for as long as the slice lives, so that there is no second one; the caller of the native function lends his batch to
+        // it alone, as he would to any function that writes into it.
+        Ok(unsafe { slice::from_raw_parts_mut(start, len) })
+    }
+}

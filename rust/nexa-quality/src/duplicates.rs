@@ -83,7 +83,6 @@ struct Entry {
 
 impl Entry {
     const fn at(&self) -> Place {
-        #[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
         let split = (self.place >> ROW_BITS) as u8;
         Place { split, row: self.place & ((1 << ROW_BITS) - 1), label: self.label }
     }
@@ -138,7 +137,6 @@ impl Duplicates {
         let base = u64::from(split) << ROW_BITS;
         for (at, &hash) in hashes.iter().enumerate() {
             let label = labels.map_or(0, |labels| labels[at]);
-            #[expect(clippy::cast_possible_truncation, reason = "the first byte")]
             let part = (hash >> 120) as usize;
             self.parts[part].push(Entry { hash, label, place: base | (first + at as u64) });
         }

@@ -3,6 +3,13 @@
 //!
 //! A [`Stream`] is a key; [`Stream::block`] gives four 32-bit words at a counter. Nothing here has a state.
 
+mod augment;
+mod classification;
+mod normal;
 mod philox;
+mod walk;
 
+pub use augment::{add_noise, drop_features, mix_rows, scale_features};
+pub use classification::{Classification, Shape};
+pub use normal::fill_normal;
 pub use philox::{Stream, philox4x32};

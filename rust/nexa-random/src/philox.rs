@@ -3,9 +3,9 @@
 //!
 //! It passes TestU01's BigCrush, and is what numpy, JAX, `TensorFlow` and cuRAND offer under the same name.
 
-const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: u32 = 10;
+pub(crate) const ROUNDS: u32 = 10;
 
 /// Return the four words at a counter, under a key.
 ///
@@ -21,10 +21,16 @@ pub const fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         let right = (MULTIPLIERS[1] as u64) * (counter[2] as u64);
         counter =
             [high(right) ^ counter[1] ^ key[0], low(right), high(left) ^ counter[3] ^ key[1], low(left)];
-        key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
+        key = next_key(key);
         round += 1;
     }
     counter
+}
+
+/// Return the key of the next round.
+#[inline(always)]
+pub(crate) const fn next_key(key: [u32; 2]) -> [u32; 2] {
+    [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])]
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is cut off on purpose")]

@@ -1,0 +1,188 @@
+//! Random numbers by counter: made-up records, words, and what augmentations do to a batch.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, UInt32Array};
+use arrow_schema::{DataType, Field, Schema};
+use nexa_random::{Classification, Shape, Stream};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::arrow_c::ArrowBatch;
+use crate::errors::Raised;
+use crate::views::{View, ViewMut};
+
+/// Records of classes that can be learnt, record i a pure function of seed and i.
+#[pyclass(frozen, module = "nexa_data._core")]
+pub struct ClassificationRecords {
+    made: Classification,
+    num_features: usize,
+}
+
+#[pymethods]
+impl ClassificationRecords {
+    /// Plan the records; who asks has checked the numbers.
+    #[new]
+    #[pyo3(signature = (
+        seed, *, num_features, num_classes, n_informative, n_redundant, n_clusters_per_class, class_sep, flip_y, weights
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one for each property of the records, by name")]
+    fn new(
+        seed: u64,
+        num_features: usize,
+        num_classes: usize,
+        n_informative: usize,
+        n_redundant: usize,
+        n_clusters_per_class: usize,
+        class_sep: f32,
+        flip_y: f64,
+        weights: Vec<f64>,
+    ) -> PyResult<Self> {
+        if n_informative + n_redundant > num_features || num_features == 0 || num_classes == 0 {
+            return Err(PyValueError::new_err(
+                "there are fewer features than informative and redundant ones",
+            ));
+        }
+        let shape = Shape {
+            num_features,
+            num_classes,
+            n_informative,
+            n_redundant,
+            n_clusters_per_class: n_clusters_per_class.max(1),
+            class_sep,
+            flip_y,
+            weights,
+        };
+        Ok(Self { made: Classification::new(shape, seed), num_features })
+    }
+
+    /// Make records `first` to `first + rows` as a record batch of `features` and `label`.
+    fn range(&self, py: Python<'_>, first: u64, rows: u64) -> PyResult<ArrowBatch> {
+        let made = py.detach(|| self.made.range(first..first + rows));
+        let (features, labels) = made.map_err(|error| Raised::from(error).0)?;
+        self.batch(features, labels)
+    }
+
+    /// Make the records of these numbers (uint64), in their order.
+    fn rows(&self, py: Python<'_>, numbers: &Bound<'_, PyAny>) -> PyResult<ArrowBatch> {
+        let view = View::of(numbers, "numbers")?;
+        let made = py.detach(|| self.made.rows(&words(view.bytes())));
+        let (features, labels) = made.map_err(|error| Raised::from(error).0)?;
+        self.batch(features, labels)
+    }
+}
+
+impl ClassificationRecords {
+    fn batch(&self, features: Vec<f32>, labels: Vec<i64>) -> PyResult<ArrowBatch> {
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let width = i32::try_from(self.num_features)?;
+        let wrong = |error: arrow_schema::ArrowError| PyValueError::new_err(error.to_string());
+        let list = FixedSizeListArray::try_new(item, width, Arc::new(Float32Array::from(features)), None)
+            .map_err(wrong)?;
+        let schema = Schema::new(vec![
+            Field::new("features", list.data_type().clone(), true),
+            Field::new("label", DataType::Int64, true),
+        ]);
+        let columns: Vec<ArrayRef> = vec![Arc::new(list), Arc::new(Int64Array::from(labels))];
+        Ok(ArrowBatch(RecordBatch::try_new(schema.into(), columns).map_err(wrong)?))
+    }
+}
+
+/// Draw `4 * blocks` words (uint32) for each of some rows (uint64), as a record batch of one column `words`.
+#[pyfunction]
+#[pyo3(signature = (seed, purpose, rows, blocks, epoch = 0))]
+pub(crate) fn random_words(
+    py: Python<'_>,
+    seed: u64,
+    purpose: u64,
+    rows: &Bound<'_, PyAny>,
+    blocks: u32,
+    epoch: u32,
+) -> PyResult<ArrowBatch> {
+    let view = View::of(rows, "rows")?;
+    let drawn: Vec<u32> = py.detach(|| {
+        let stream = Stream::new(seed, purpose);
+        let rows = words(view.bytes());
+        rows.iter()
+            .flat_map(|&row| (0..blocks).flat_map(move |lane| stream.block(row, epoch, lane)))
+            .collect()
+    });
+    let schema = Schema::new(vec![Field::new("words", DataType::UInt32, false)]);
+    let column: ArrayRef = Arc::new(UInt32Array::from(drawn));
+    RecordBatch::try_new(schema.into(), vec![column])
+        .map(ArrowBatch)
+        .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Change a batch of float32 in place, each row by what its number (uint64) draws: `noise` by (std, 0), `dropout` by (p, scale),
+/// `scale` by (low, high).
+#[pyfunction]
+#[pyo3(signature = (kind, batch, rows, *, seed, purpose, epoch, amounts))]
+#[expect(clippy::too_many_arguments, reason = "one for each thing that the numbers depend on, by name")]
+pub(crate) fn augment_rows(
+    py: Python<'_>,
+    kind: &str,
+    batch: &Bound<'_, PyAny>,
+    rows: &Bound<'_, PyAny>,
+    seed: u64,
+    purpose: u64,
+    epoch: u32,
+    amounts: (f64, f64),
+) -> PyResult<()> {
+    let numbers = View::of(rows, "rows")?;
+    let mut view = ViewMut::of(batch, "batch")?;
+    let rows = words(numbers.bytes());
+    let values = view.floats()?;
+    if rows.is_empty() || values.len() % rows.len() != 0 {
+        return Err(PyValueError::new_err(format!("{} numbers are no {} rows", values.len(), rows.len())));
+    }
+    let (row_len, stream) = (values.len() / rows.len(), Stream::new(seed, purpose));
+    #[expect(clippy::cast_possible_truncation, reason = "what is done to float32")]
+    let (first, second) = (amounts.0 as f32, amounts.1 as f32);
+    match kind {
+        "noise" => py.detach(|| nexa_random::add_noise(&stream, epoch, &rows, row_len, first, values)),
+        "dropout" => py.detach(|| {
+            nexa_random::drop_features(&stream, epoch, &rows, row_len, (amounts.0, second), values);
+        }),
+        "scale" => py.detach(|| {
+            nexa_random::scale_features(&stream, epoch, &rows, row_len, (first, second), values);
+        }),
+        other => return Err(PyValueError::new_err(format!("there is no {other:?}"))),
+    }
+    Ok(())
+}
+
+/// Mix each row of a batch of float32 with its partner (int64) in place, by its weight (float32).
+#[pyfunction]
+pub(crate) fn mix_rows(
+    py: Python<'_>,
+    batch: &Bound<'_, PyAny>,
+    partners: &Bound<'_, PyAny>,
+    weights: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (partners, weights) = (View::of(partners, "partners")?, View::of(weights, "weights")?);
+    let mut view = ViewMut::of(batch, "batch")?;
+    let weights: Vec<f32> = weights.bytes().as_chunks().0.iter().copied().map(f32::from_ne_bytes).collect();
+    let partners: Vec<usize> =
+        words(partners.bytes()).iter().map(|&row| usize::try_from(row).unwrap_or(usize::MAX)).collect();
+    let values = view.floats()?;
+    let rows = weights.len();
+    if rows == 0
+        || values.len() % rows != 0
+        || partners.len() != rows
+        || partners.iter().any(|&row| row >= rows)
+    {
+        return Err(PyValueError::new_err(
+            "partners are rows of the batch, one for each, with a weight each",
+        ));
+    }
+    py.detach(|| {
+        let before = values.to_vec();
+        nexa_random::mix_rows(before.len() / rows, &partners, &weights, &before, values);
+    });
+    Ok(())
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    bytes.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect()
+}

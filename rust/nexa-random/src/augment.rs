@@ -1,0 +1,135 @@
+//! What is done to the rows of a batch in place, each row's randomness a function of its own number and the epoch.
+
+use nexa_io::wide::{Work, dispatch};
+
+use crate::normal::normals;
+use crate::philox::Stream;
+use crate::walk::{LANES, WORDS, each, for_each_number};
+
+/// Add normal noise of a standard deviation to every number.
+pub fn add_noise(stream: &Stream, epoch: u32, rows: &[u64], row_len: usize, std: f32, batch: &mut [f32]) {
+    for_each_number(stream, epoch, rows, row_len, batch, normals, |number, drawn| *number += drawn * std);
+}
+
+/// Set each number to 0 with probability `p`, known to 2^-32, and multiply the others by `scale`.
+pub fn drop_features(
+    stream: &Stream,
+    epoch: u32,
+    rows: &[u64],
+    row_len: usize,
+    (p, scale): (f64, f32),
+    batch: &mut [f32],
+) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
+    let bound = (p * 4_294_967_296.0).round().min(4_294_967_295.0) as u32;
+    // A mask of bits: what is dropped is 0, also where it was NaN.
+    let make = |words: [[u32; LANES]; WORDS]| -> [[f32; LANES]; WORDS] {
+        words.map(|words| each(|at| f32::from_bits(0_u32.wrapping_sub(u32::from(words[at] >= bound)))))
+    };
+    for_each_number(stream, epoch, rows, row_len, batch, make, |number, kept| {
+        *number = f32::from_bits((*number * scale).to_bits() & kept.to_bits());
+    });
+}
+
+/// Multiply every number by one from `low` to `high`.
+pub fn scale_features(
+    stream: &Stream,
+    epoch: u32,
+    rows: &[u64],
+    row_len: usize,
+    (low, high): (f32, f32),
+    batch: &mut [f32],
+) {
+    let step = (high - low) * (1.0 / 16_777_216.0);
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "24 bits")]
+    let make = |words: [[u32; LANES]; WORDS]| {
+        words.map(|words| each(|at| low + ((words[at] >> 8) as i32 as f32 + 0.5) * step))
+    };
+    for_each_number(stream, epoch, rows, row_len, batch, make, |number, factor| *number *= factor);
+}
+
+/// Mix each row with its partner: `batch = weight * batch + (1 - weight) * partner`, all partners as they were before.
+///
+/// # Panics
+/// If `partners` or `weights` are fewer than the rows, or a partner is none of them.
+pub fn mix_rows(row_len: usize, partners: &[usize], weights: &[f32], before: &[f32], batch: &mut [f32]) {
+    dispatch(Mix { row_len, partners, weights, before, batch });
+}
+
+struct Mix<'a> {
+    row_len: usize,
+    partners: &'a [usize],
+    weights: &'a [f32],
+    before: &'a [f32],
+    batch: &'a mut [f32],
+}
+
+impl Work for Mix<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { row_len, partners, weights, before, batch } = self;
+        if row_len == 0 {
+            return;
+        }
+        for ((row, &partner), &weight) in batch.chunks_exact_mut(row_len).zip(partners).zip(weights) {
+            let other = &before[partner * row_len..][..row_len];
+            for (number, other) in row.iter_mut().zip(other) {
+                *number = *number * weight + other * (1.0 - weight);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: [u64; 3] = [4, 9, 1 << 33];
+
+    #[test]
+    fn what_a_row_draws_depends_on_its_number_alone() {
+        let stream = Stream::new(1, 2);
+        let each: [fn(&Stream, &[u64], &mut [f32]); 3] = [
+            |stream, rows, batch| add_noise(stream, 1, rows, 6, 0.5, batch),
+            |stream, rows, batch| drop_features(stream, 1, rows, 6, (0.5, 2.0), batch),
+            |stream, rows, batch| scale_features(stream, 1, rows, 6, (0.5, 1.5), batch),
+        ];
+        for augment in each {
+            let mut together = [1.0; 18];
+            augment(&stream, &ROWS, &mut together);
+            for (at, row) in ROWS.into_iter().enumerate() {
+                let mut alone = [1.0; 6];
+                augment(&stream, &[row], &mut alone);
+                assert_eq!(together[at * 6..][..6], alone);
+            }
+        }
+    }
+
+    #[test]
+    fn rates_and_bounds_are_those_asked_for() {
+        let rows: Vec<u64> = (0..10_000).collect();
+        let stream = Stream::new(3, 4);
+        let mut dropped = vec![f32::NAN; 320_000];
+        drop_features(&stream, 0, &rows, 32, (0.25, 1.0), &mut dropped);
+        let zeros = dropped.iter().filter(|&&number| number == 0.0).count();
+        assert!((zeros as f64 / 320_000.0 - 0.25).abs() < 0.005, "{zeros}");
+        for (p, left) in [(0.0, 320_000.0), (1.0, 0.0)] {
+            let mut batch = vec![1.0; 320_000];
+            drop_features(&stream, 0, &rows, 32, (p, 1.0), &mut batch);
+            let sum: f64 = batch.iter().map(|&number| f64::from(number)).sum();
+            // At p = 1 one word of 2^32 would be kept.
+            assert_eq!(sum, left);
+        }
+        let mut scaled = vec![1.0; 320_000];
+        scale_features(&stream, 0, &rows, 32, (0.8, 1.2), &mut scaled);
+        assert!(scaled.iter().all(|&number| (0.8..=1.2).contains(&number)));
+    }
+
+    #[test]
+    fn mixed_rows_lie_between_both() {
+        let before = [0.0, 0.0, 1.0, 2.0];
+        let mut batch = before;
+        mix_rows(2, &[1, 0], &[0.75, 1.0], &before, &mut batch);
+        assert_eq!(batch, [0.25, 0.5, 1.0, 2.0]);
+    }
+}
