@@ -4,11 +4,25 @@ use nexa_io::wide::{Work, dispatch};
 
 use crate::normal::normals;
 use crate::philox::Stream;
-use crate::walk::{LANES, WORDS, each, for_each_number};
+use crate::walk::{LANES, Step, for_each_number};
 
 /// Add normal noise of a standard deviation to every number.
 pub fn add_noise(stream: &Stream, epoch: u32, rows: &[u64], row_len: usize, std: f32, batch: &mut [f32]) {
-    for_each_number(stream, epoch, rows, row_len, batch, normals, |number, drawn| *number += drawn * std);
+    for_each_number(stream, epoch, rows, row_len, batch, Noise(std));
+}
+
+struct Noise(f32);
+
+impl Step for Noise {
+    #[inline(always)]
+    fn make(&self, words: [[u32; LANES]; 2]) -> [[f32; LANES]; 2] {
+        normals(words)
+    }
+
+    #[inline(always)]
+    fn put(&self, number: f32, made: f32) -> f32 {
+        number + made * self.0
+    }
 }
 
 /// Set each number to 0 with probability `p`, known to 2^-32, and multiply the others by `scale`.
@@ -22,13 +36,31 @@ pub fn drop_features(
 ) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
     let bound = (p * 4_294_967_296.0).round().min(4_294_967_295.0) as u32;
-    // A mask of bits: what is dropped is 0, also where it was NaN.
-    let make = |words: [[u32; LANES]; WORDS]| -> [[f32; LANES]; WORDS] {
-        words.map(|words| each(|at| f32::from_bits(0_u32.wrapping_sub(u32::from(words[at] >= bound)))))
-    };
-    for_each_number(stream, epoch, rows, row_len, batch, make, |number, kept| {
-        *number = f32::from_bits((*number * scale).to_bits() & kept.to_bits());
-    });
+    for_each_number(stream, epoch, rows, row_len, batch, Drop { bound, scale });
+}
+
+struct Drop {
+    bound: u32,
+    scale: f32,
+}
+
+impl Step for Drop {
+    /// Return masks of bits: what is dropped is 0, also where it was NaN.
+    #[inline(always)]
+    fn make(&self, words: [[u32; LANES]; 2]) -> [[f32; LANES]; 2] {
+        let mut masks = [[0.0; LANES]; 2];
+        for (masks, words) in masks.iter_mut().zip(words) {
+            for lane in 0..LANES {
+                masks[lane] = f32::from_bits(0_u32.wrapping_sub(u32::from(words[lane] >= self.bound)));
+            }
+        }
+        masks
+    }
+
+    #[inline(always)]
+    fn put(&self, number: f32, made: f32) -> f32 {
+        f32::from_bits((number * self.scale).to_bits() & made.to_bits())
+    }
 }
 
 /// Multiply every number by one from `low` to `high`.
@@ -40,12 +72,38 @@ pub fn scale_features(
     (low, high): (f32, f32),
     batch: &mut [f32],
 ) {
-    let step = (high - low) * (1.0 / 16_777_216.0);
+    for_each_number(
+        stream,
+        epoch,
+        rows,
+        row_len,
+        batch,
+        Scale { low, step: (high - low) * (1.0 / 16_777_216.0) },
+    );
+}
+
+struct Scale {
+    low: f32,
+    step: f32,
+}
+
+impl Step for Scale {
+    #[inline(always)]
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "24 bits")]
-    let make = |words: [[u32; LANES]; WORDS]| {
-        words.map(|words| each(|at| low + ((words[at] >> 8) as i32 as f32 + 0.5) * step))
-    };
-    for_each_number(stream, epoch, rows, row_len, batch, make, |number, factor| *number *= factor);
+    fn make(&self, words: [[u32; LANES]; 2]) -> [[f32; LANES]; 2] {
+        let mut factors = [[0.0; LANES]; 2];
+        for (factors, words) in factors.iter_mut().zip(words) {
+            for lane in 0..LANES {
+                factors[lane] = self.low + ((words[lane] >> 8) as i32 as f32 + 0.5) * self.step;
+            }
+        }
+        factors
+    }
+
+    #[inline(always)]
+    fn put(&self, number: f32, made: f32) -> f32 {
+        number * made
+    }
 }
 
 /// Mix each row with its partner: `batch = weight * batch + (1 - weight) * partner`, all partners as they were before.

@@ -185,7 +185,6 @@ impl Work for Place<'_> {
 
 /// Return which of `parts` equal parts of all words a word is in.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "below `parts`")]
 fn part(word: u32, parts: usize) -> usize {
     ((u64::from(word) * parts as u64) >> 32) as usize
 }

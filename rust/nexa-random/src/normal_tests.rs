@@ -11,9 +11,13 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
 fn logarithm_sine_and_cosine_are_those_of_double_precision() {
     for word in (0..=u32::MAX).step_by(99_991).chain([0, 1, 2, 3, u32::MAX, 1 << 31, 1 << 30]) {
         let x = f64::from(((word >> 1) as f32 + 0.5) / (1_u32 << 31) as f32);
-        assert!((f64::from(logarithm(word)) - x.ln()).abs() <= 2e-7 * x.ln().abs().max(1e-3), "{word}");
+        assert!(
+            (f64::from(logarithms([word; LANES])[3]) - x.ln()).abs() <= 2e-7 * x.ln().abs().max(1e-3),
+            "{word}"
+        );
         let angle = std::f64::consts::TAU * f64::from(word) / 4_294_967_296.0;
-        let (cosine, sine) = cosine_and_sine(word);
+        let (cosines, sines) = cosines_and_sines([word; LANES]);
+        let (cosine, sine) = (cosines[0], sines[5]);
         assert!(
             (f64::from(cosine) - angle.cos()).abs() < 2e-7 && (f64::from(sine) - angle.sin()).abs() < 2e-7,
             "{word}"
@@ -104,4 +108,4 @@ fn the_first_numbers_stay_what_they_are() {
 }
 
 /// Changed, they would make other datasets of the same seed: then the version has to be raised.
-const FIRST: [u32; 5] = [0xbd2c_2b5c, 0x3e4b_18d2, 0x3f14_dc2e, 0xbf26_39e3, 0xbef7_c634];
+const FIRST: [u32; 5] = [3_208_047_804, 1_069_548_575, 3_218_006_547, 1_071_682_562, 1_065_440_513];

@@ -1,16 +1,17 @@
-//! Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2,
-//! 3" (SC 2011): ten rounds of two 32 × 32 → 64 bit products over a counter of 128 bits, under a key of 64.
+//! Philox4x32-7, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
+//! (SC 2011): rounds of two 32 × 32 → 64 bit products over a counter of 128 bits, under a key of 64.
 //!
-//! It passes TestU01's BigCrush, and is what numpy, JAX, `TensorFlow` and cuRAND offer under the same name.
+//! Seven rounds are the fewest that pass all of TestU01's BigCrush (the paper's table 2); ten, which numpy, JAX and cuRAND
+//! take, keep a margin that a generator of keys would want and noise doesn't.
 
 pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-pub(crate) const ROUNDS: u32 = 10;
+pub(crate) const ROUNDS: u32 = 7;
 
 /// Return the four words at a counter, under a key.
 ///
 /// ```
-/// assert_eq!(nexa_random::philox4x32([0; 4], [0; 2])[0], 0x6627_e8d5);
+/// assert_eq!(nexa_random::philox4x32([0; 4], [0; 2])[0], 0x5f6f_b709);
 /// ```
 #[inline(always)]
 #[must_use]
@@ -82,12 +83,12 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_reference() {
         let cases = [
-            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
-            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            ([0; 4], [0; 2], [0x5f6f_b709, 0x0d89_3f64, 0x4f12_1f81, 0x4f73_0a48]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x5207_ddc2, 0x4516_5e59, 0x4d8e_e751, 0x8c52_f662]),
             (
                 [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
                 [0xa409_3822, 0x299f_31d0],
-                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+                [0x4dfc_caba, 0x190a_87f0, 0xc473_62ba, 0xb6b5_242a],
             ),
         ];
         for (counter, key, words) in cases {

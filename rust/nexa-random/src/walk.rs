@@ -1,4 +1,12 @@
 //! Walks the numbers of rows, with the words that each draws: eight blocks of four at a time.
+//!
+//! ```text
+//! a row:    groups of 32 numbers, and what is left
+//! a group:  its first eight numbers from the first words of eight blocks, the next eight from their second words, …
+//! the rest: of n numbers the first ⌈n/4⌉ from the first words of as many blocks, the next ones from their second words, …
+//! ```
+//!
+//! So the numbers of a group lie in memory as eight lanes make them.
 
 use nexa_io::wide::{Work, dispatch};
 
@@ -8,8 +16,19 @@ use crate::philox::{MULTIPLIERS, ROUNDS, Stream, next_key};
 pub(crate) const LANES: usize = 8;
 /// Words of a block.
 pub(crate) const WORDS: usize = 4;
+/// Numbers of eight blocks.
+const GROUP: usize = LANES * WORDS;
 
-/// Do something with each number of some rows and what its words make.
+/// What is done with each number; both are to be marked `#[inline(always)]`, so that they are compiled for each kind of CPU.
+pub(crate) trait Step {
+    /// Return what two words of each lane make: of the first, and of the second, each by itself or from both.
+    fn make(&self, words: [[u32; LANES]; 2]) -> [[f32; LANES]; 2];
+
+    /// Change a number by what was made for it.
+    fn put(&self, number: f32, made: f32) -> f32;
+}
+
+/// Take a step with each number of some rows and what its words make.
 ///
 /// # Args
 ///
@@ -18,79 +37,119 @@ pub(crate) const WORDS: usize = 4;
 /// - `rows`: the rows' numbers: which words are drawn depends on them, not on where the rows lie.
 /// - `row_len`: numbers a row.
 /// - `out`: `rows.len() * row_len` numbers, row by row.
-/// - `make`: from words to what they make, each from its own or, of a pair, from both.
-/// - `put`: takes a number and what was made for it.
-#[inline(always)]
 pub(crate) fn for_each_number(
     stream: &Stream,
     epoch: u32,
     rows: &[u64],
     row_len: usize,
     out: &mut [f32],
-    make: impl Fn([[u32; LANES]; WORDS]) -> [[f32; LANES]; WORDS],
-    put: impl Fn(&mut f32, f32),
+    step: impl Step,
 ) {
-    dispatch(Walk { stream, epoch, rows, row_len, out, make, put });
+    dispatch(Walk { stream, epoch, rows, row_len, out, step });
 }
 
-struct Walk<'a, M, P> {
+struct Walk<'a, S> {
     stream: &'a Stream,
     epoch: u32,
     rows: &'a [u64],
     row_len: usize,
     out: &'a mut [f32],
-    make: M,
-    put: P,
+    step: S,
 }
 
-impl<M, P> Work for Walk<'_, M, P>
-where
-    M: Fn([[u32; LANES]; WORDS]) -> [[f32; LANES]; WORDS],
-    P: Fn(&mut f32, f32),
-{
+impl<S: Step> Work for Walk<'_, S> {
     #[inline(always)]
     fn run(self) {
-        let Self { stream, epoch, rows, row_len, out, make, put } = self;
+        let Self { stream, epoch, rows, row_len, out, step } = self;
         if row_len == 0 {
             return;
         }
-        let blocks = row_len.div_ceil(WORDS);
-        // Of short rows several are walked at a time.
-        let mut places = [(0_usize, 0_usize); LANES];
-        let (mut row, mut block) = (0, 0);
-        while row < rows.len() {
-            let mut held = 0;
-            let (mut lane, mut low, mut high) = ([0_u32; LANES], [0_u32; LANES], [0_u32; LANES]);
-            while held < LANES && row < rows.len() {
-                places[held] = (row, block);
-                #[expect(clippy::cast_possible_truncation, reason = "the words of a row's number")]
-                {
-                    lane[held] = block as u32;
-                    low[held] = rows[row] as u32;
-                    high[held] = (rows[row] >> 32) as u32;
-                }
-                held += 1;
-                block += 1;
-                if block == blocks {
-                    (row, block) = (row + 1, 0);
-                }
+        let whole = row_len / GROUP;
+        for (&row, numbers) in rows.iter().zip(out.chunks_exact_mut(row_len)) {
+            let (low, high) = halves(row);
+            for (group, numbers) in numbers.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                let lane = each(|at| lane(group, at));
+                let [a, b, c, d] = words(stream.key(), lane, epoch, [low; LANES], [high; LANES]);
+                let (front, back) = numbers.split_at_mut(2 * LANES);
+                // Pair by pair: all four at once are more than a CPU has registers for.
+                put_pair(&step, front, step.make([a, b]));
+                put_pair(&step, back, step.make([c, d]));
             }
-            let made = make(words(stream.key(), lane, epoch, low, high));
-            for (at, &(row, block)) in places[..held].iter().enumerate() {
-                let start = row * row_len + block * WORDS;
-                let end = (row * row_len + row_len).min(start + WORDS);
-                let Some(part) = out.get_mut(start..end) else { return };
-                let four = [made[0][at], made[1][at], made[2][at], made[3][at]];
-                match <&mut [f32; WORDS]>::try_from(&mut *part) {
-                    Ok(whole) => whole.iter_mut().zip(four).for_each(|(number, drawn)| put(number, drawn)),
-                    Err(_) => part.iter_mut().zip(four).for_each(|(number, drawn)| put(number, drawn)),
-                }
+        }
+        let rest = row_len % GROUP;
+        if rest > 0 {
+            ends(&Ends { stream, epoch, rows, row_len, whole, rest }, out, &step);
+        }
+    }
+}
+
+#[inline(always)]
+fn put_pair(step: &impl Step, numbers: &mut [f32], [first, second]: [[f32; LANES]; 2]) {
+    let (front, back) = numbers.split_at_mut(LANES);
+    for lane in 0..LANES {
+        front[lane] = step.put(front[lane], first[lane]);
+    }
+    for lane in 0..LANES {
+        back[lane] = step.put(back[lane], second[lane]);
+    }
+}
+
+/// The ends of rows, that make no whole group.
+struct Ends<'a> {
+    stream: &'a Stream,
+    epoch: u32,
+    rows: &'a [u64],
+    row_len: usize,
+    whole: usize,
+    rest: usize,
+}
+
+/// Walk the ends of rows: blocks of several rows at a time.
+#[inline(always)]
+fn ends(of: &Ends<'_>, out: &mut [f32], step: &impl Step) {
+    let blocks = of.rest.div_ceil(WORDS);
+    let mut places = [(0_usize, 0_usize); LANES];
+    let (mut row, mut block) = (0, 0);
+    while row < of.rows.len() {
+        let mut held = 0;
+        let (mut lanes, mut lows, mut highs) = ([0_u32; LANES], [0_u32; LANES], [0_u32; LANES]);
+        while held < LANES && row < of.rows.len() {
+            places[held] = (row, block);
+            lanes[held] = lane(of.whole, block);
+            (lows[held], highs[held]) = halves(of.rows[row]);
+            held += 1;
+            block += 1;
+            if block == blocks {
+                (row, block) = (row + 1, 0);
+            }
+        }
+        let [first, second, third, fourth] = words(of.stream.key(), lanes, of.epoch, lows, highs);
+        let ([first, second], [third, fourth]) = (step.make([first, second]), step.make([third, fourth]));
+        for (at, &(row, block)) in places[..held].iter().enumerate() {
+            let start = row * of.row_len + of.whole * GROUP;
+            let Some(numbers) = out.get_mut(start..start + of.rest) else { return };
+            for (number, made) in
+                numbers[block..].iter_mut().step_by(blocks).zip([first, second, third, fourth])
+            {
+                *number = step.put(*number, made[at]);
             }
         }
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a row has fewer than 2^32 blocks")]
+const fn lane(group: usize, at: usize) -> u32 {
+    (group * LANES + at) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+const fn halves(row: u64) -> (u32, u32) {
+    (row as u32, (row >> 32) as u32)
+}
+
 /// Return the four words of eight blocks, word by word.
+///
+/// Each word has 64 bits to itself, the upper ones 0: so a product needs no shuffling.
 #[inline(always)]
 fn words(
     key: [u32; 2],
@@ -99,31 +158,36 @@ fn words(
     low: [u32; LANES],
     high: [u32; LANES],
 ) -> [[u32; LANES]; WORDS] {
-    let mut words = [lane, [epoch; LANES], low, high];
+    let mut words = [lane.map(u64::from), [u64::from(epoch); LANES], low.map(u64::from), high.map(u64::from)];
     let mut key = key;
-    for _ in 0..ROUNDS {
-        let left = products(words[0], MULTIPLIERS[0]);
-        let right = products(words[2], MULTIPLIERS[1]);
-        words = [
-            each(|at| right.0[at] ^ words[1][at] ^ key[0]),
-            right.1,
-            each(|at| left.0[at] ^ words[3][at] ^ key[1]),
-            left.1,
-        ];
-        key = next_key(key);
+    // One after the other rather than in a loop: so the compiler sees that the upper halves stay 0.
+    macro_rules! rounds {
+        ($($number:literal)*) => { $(
+            debug_assert!($number < ROUNDS);
+            words = round(words, key);
+            key = next_key(key);
+        )* };
     }
-    words
-}
-
-/// Return the upper and lower halves of products.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "halves of a product")]
-fn products(values: [u32; LANES], factor: u32) -> ([u32; LANES], [u32; LANES]) {
-    let products: [u64; LANES] = std::array::from_fn(|at| u64::from(values[at]) * u64::from(factor));
-    (each(|at| (products[at] >> 32) as u32), each(|at| products[at] as u32))
+    rounds!(0 1 2 3 4 5 6);
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is 0")]
+    words.map(|words| words.map(|word| word as u32))
 }
 
 #[inline(always)]
-pub(crate) fn each<T>(value: impl FnMut(usize) -> T) -> [T; LANES] {
+fn round(words: [[u64; LANES]; WORDS], key: [u32; 2]) -> [[u64; LANES]; WORDS] {
+    let left = words[0].map(|word| (word & HALF) * u64::from(MULTIPLIERS[0]));
+    let right = words[2].map(|word| (word & HALF) * u64::from(MULTIPLIERS[1]));
+    [
+        each(|at| (right[at] >> 32) ^ words[1][at] ^ u64::from(key[0])),
+        right.map(|product| product & HALF),
+        each(|at| (left[at] >> 32) ^ words[3][at] ^ u64::from(key[1])),
+        left.map(|product| product & HALF),
+    ]
+}
+
+const HALF: u64 = 0xFFFF_FFFF;
+
+#[inline(always)]
+fn each<T>(value: impl FnMut(usize) -> T) -> [T; LANES] {
     std::array::from_fn(value)
 }
