@@ -429,7 +429,7 @@ class Duplicates:
 
 @final
 class ClassificationRecords:
-    def __new__(  # noqa: PLR0913
+    def __new__(
         cls,
         seed: int,
         *,

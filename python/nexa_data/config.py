@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from nexa_data.config_columns import Converts, PackConfig, Raggeds, Residual  # noqa: TC001 (pydantic reads annotations)
+from nexa_data.config_corrupt import CorruptConfig  # noqa: TC001 (pydantic reads annotations)
 from nexa_data.config_order import MixtureConfig, MixtureSource, OptionalMixture, OrderConfig
 from nexa_data.config_reading import (
     ErrorPolicy,
@@ -180,6 +181,18 @@ class PreprocessingConfig(_Section):
     """Number of classes: of synthetic data (default 10), or the bound that labels are checked against."""
     class_sep: Annotated[float, Field(gt=0.0), BeforeValidator(_no_bool)] = 1.0
     """Distance between the class centres of synthetic data, in standard deviations of a feature."""
+    n_informative: _Count | None = None
+    """Features of synthetic data that tell the classes apart, the first ones; default: all but the redundant."""
+    n_redundant: _Whole = 0
+    """Features of synthetic data that are sums of the informative ones; the rest is noise."""
+    n_clusters_per_class: _Count = 1
+    """Clusters of each class of synthetic data."""
+    weights: list[_Share] | None = None
+    """Share of each class of synthetic data; default: equal."""
+    flip_y: _Share = 0.0
+    """Share of the records of synthetic data whose label is drawn anew."""
+    corrupt: CorruptConfig | None = None
+    """Faults that synthetic data gets, at known rates: `{missing: 0.01, duplicates: 0.05}`."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Whatever a builder of your own wants to know; part of the key."""
 

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn what_a_row_draws_depends_on_its_number_alone() {
         let stream = Stream::new(1, 2);
-        let each: [fn(&Stream, &[u64], &mut [f32]); 3] = [
+        type Augment = fn(&Stream, &[u64], &mut [f32]);
+        let each: [Augment; 3] = [
             |stream, rows, batch| add_noise(stream, 1, rows, 6, 0.5, batch),
             |stream, rows, batch| drop_features(stream, 1, rows, 6, (0.5, 2.0), batch),
             |stream, rows, batch| scale_features(stream, 1, rows, 6, (0.5, 1.5), batch),

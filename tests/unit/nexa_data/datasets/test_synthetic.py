@@ -84,3 +84,58 @@ def test_tensors_that_do_not_fit_are_no_dataset() -> None:
     for features, labels in ((torch.ones(3), torch.ones(3)), (torch.ones(3, 2), torch.ones(2))):
         with pytest.raises(RecordError, match="are no dataset"):
             SyntheticClassificationDataset.from_tensors(features, labels, like=like)
+
+
+def test_any_record_of_a_trillion_is_made_alone() -> None:
+    dataset = SyntheticClassificationDataset(10**12, 8, 3, seed=2)
+    features, labels = dataset.rows([10**12 - 1, 5, 10**12 - 1])
+    assert (features[0] == features[2]).all()
+    assert labels[0] == labels[2]
+    short = SyntheticClassificationDataset(10, 8, 3, seed=2)
+    assert torch.equal(dataset[5][0], short.features[5])
+    assert torch.equal(dataset[5][1], short.labels[5])
+
+
+def test_the_terms_of_make_classification_hold() -> None:
+    dataset = SyntheticClassificationDataset(
+        20_000,
+        10,
+        3,
+        0,
+        n_informative=4,
+        n_redundant=3,
+        n_clusters_per_class=2,
+        weights=[0.6, 0.3],
+        class_sep=3.0,
+    )
+    features, labels = dataset.features.numpy(), dataset.labels.numpy()
+    assert np.linalg.matrix_rank(features[:, :7], tol=1e-2) == 4
+    assert np.linalg.matrix_rank(features, tol=1e-2) == 7
+    assert np.bincount(labels) / len(labels) == pytest.approx([0.6, 0.3, 0.1], abs=0.01)
+    noise = features[:, 7:]
+    assert (noise.mean(), noise.std()) == pytest.approx((0, 1), abs=0.02)
+    means = np.stack([noise[labels == label].mean(axis=0) for label in range(3)])
+    assert np.abs(means).max() < 0.1
+    flipped = SyntheticClassificationDataset(20_000, 10, 3, 0, n_informative=4, n_redundant=3, flip_y=0.3)
+    plain = SyntheticClassificationDataset(20_000, 10, 3, 0, n_informative=4, n_redundant=3)
+    assert (flipped.labels != plain.labels).float().mean().item() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_informative": 0},
+        {"n_informative": 30, "n_redundant": 5},
+        {"n_redundant": -1},
+        {"n_clusters_per_class": 0},
+        {"weights": [0.5]},
+        {"weights": [0.5, -0.1]},
+        {"weights": [0.0] * 10},
+        {"flip_y": 1.5},
+        {"flip_y": float("nan")},
+        {"class_sep": float("inf")},
+    ],
+)
+def test_impossible_shapes_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        SyntheticClassificationDataset(**wrong)
