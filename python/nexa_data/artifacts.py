@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from nexa_data.artifact_facts import ArtifactFacts
+from nexa_data.croissant import CROISSANT_NAME, croissant_description
+from nexa_data.dataset_card import CARD_NAME, dataset_card
 from nexa_data.errors import ArtifactError, NexaError
 from nexa_data.locks import lock_for
 from nexa_data.payload import MARKER_NAME, META_NAME, digest_text, payload_digest, payload_hash
@@ -338,6 +341,7 @@ class ArtifactWriter:
             inputs=self.inputs,
             labels=self.labels,
         )
+        self._describe(meta)
         (self.path / META_NAME).write_text(json.dumps(meta.as_dict(), indent=2, sort_keys=True) + "\n")
         self._sync(durable)
         # The marker is the last thing written, and the rename shows it together with all the rest.
@@ -348,6 +352,13 @@ class ArtifactWriter:
         self._drop_journals()
         self._put_in_place()
         return meta
+
+    def _describe(self, meta: ArtifactMeta) -> None:
+        """Write what others read it by: a card for people and the Hub, and a description by Croissant."""
+        facts = ArtifactFacts.of(self.path, meta.kind, meta.labels, self.destination.name)
+        (self.path / CARD_NAME).write_text(dataset_card(facts), encoding="utf-8")
+        described = croissant_description(facts, meta.created_at)
+        (self.path / CROISSANT_NAME).write_text(described, encoding="utf-8")
 
     def _drop_journals(self) -> None:
         """Remove what only an interrupted run would need; last of all what says that it may resume."""

@@ -122,7 +122,7 @@ class DatasetRegistry:
 
 default_registry = DatasetRegistry()
 """The registry that configs are looked up in."""
-default_registry.register("synthetic", "nexa_data.datasets.synthetic:build")
+default_registry.register("synthetic", "nexa_data.datasets.synthetic:build", version="2")
 default_registry.register("digits", "nexa_data.datasets.digits:build")
 
 register = default_registry.register

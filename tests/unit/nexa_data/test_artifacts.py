@@ -109,7 +109,7 @@ def test_an_artifact_that_was_moved_knows_where_it_is(tmp_path: Path) -> None:
 
 def test_nothing_but_the_artifact_remains_and_its_marker_holds_the_hash(tmp_path: Path) -> None:
     meta = publish(tmp_path / "out", {"x": b"1"})
-    assert files_of(tmp_path / "out") == {"x", "meta.json", "COMPLETE"}
+    assert files_of(tmp_path / "out") == {"x", "meta.json", "README.md", "croissant.json", "COMPLETE"}
     assert (tmp_path / "out" / "COMPLETE").read_text().strip() == meta.hash
     assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208 (hidden ones too)
 
@@ -188,7 +188,14 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 def test_an_older_artifact_is_replaced_as_a_whole(tmp_path: Path) -> None:
     publish(tmp_path / "out", {"old": b"1", "both": b"old"})
     meta = publish(tmp_path / "out", {"new": b"22", "both": b"new"}, key="other")
-    assert files_of(tmp_path / "out") == {"new", "both", "meta.json", "COMPLETE"}
+    assert files_of(tmp_path / "out") == {
+        "new",
+        "both",
+        "meta.json",
+        "README.md",
+        "croissant.json",
+        "COMPLETE",
+    }
     assert verify_artifact(tmp_path / "out") == meta
     assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208 (hidden ones too)
 

@@ -56,7 +56,7 @@ def test_the_artifact_holds_what_is_documented(small_config: dict[str, Any]) -> 
     assert meta.path.name == f"1-{meta.labels['key'][:12]}"
     assert names(meta.path) == {
         "shards", "catalog.jsonl", "dataset_metadata.json", "dataset_summary.json", "meta.json", "COMPLETE",
-        "quality_report.json",
+        "quality_report.json", "README.md", "croissant.json",
     }  # fmt: skip
     assert verify_artifact(meta.path) == meta
     assert ShardCatalog.validate(meta.path, full=True, for_staging=True)[1] == []
@@ -142,7 +142,9 @@ def test_a_changed_source_makes_a_new_version(make_config: Make, tmp_path: Path,
 def test_materialize_only_writes_metadata_alone_and_never_moves_latest(small_config: dict[str, Any]) -> None:
     alone = prepare_from_config(small_config, materialize_only=True)
     assert alone.kind == "dataset-metadata"
-    assert names(alone.path) == {"dataset_metadata.json", "dataset_summary.json", "meta.json", "COMPLETE"}
+    assert names(alone.path) == {
+        "dataset_metadata.json", "dataset_summary.json", "meta.json", "README.md", "croissant.json", "COMPLETE",
+    }  # fmt: skip
     assert names(store(small_config)) == {alone.path.name}
     metadata = read(alone, "dataset_metadata.json")
     assert metadata["features"]["shape"] == [4]

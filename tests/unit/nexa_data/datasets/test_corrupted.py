@@ -105,5 +105,8 @@ def test_prepare_finds_a_planted_fault_at_its_rate(tmp_path: Any, fault: str, ra
     # Two records that repeat the same one of train repeat each other.
     along = {"duplicate-rows"} if fault == "leakage" else set()
     assert {each.code for each in found.findings} - along == {code}
+    if fault == "leakage":
+        # Validation and test may repeat the same record of train, too.
+        seen = [each for each in seen if "stand in train" in each.message]
     for each in seen:
         assert each.share == pytest.approx(rate, rel=0.2), each.message
