@@ -145,6 +145,10 @@ bench-decode: $(DECODE_VENV)/.peers $(BENCH_VENV)/.peers ## Run the decoding ben
 bench-distill: $(BUILD_STAMP) ## Run the benches of distillation: collector, journal, a million rows, soft targets on disk (BENCH_ARGS=--quick)
 	$(BIN)/python -m benches.distill $(BENCH_ARGS)
 
+.PHONY: bench-quality
+bench-quality: $(BUILD_STAMP) ## Run the benches of quality: the pass, made-up records, augmentations, the page (BENCH_ARGS=--quick)
+	$(BIN)/python -m benches.quality $(BENCH_ARGS)
+
 .PHONY: bench-catalog
 bench-catalog: $(BUILD_STAMP) ## Run the benches of the catalog's check: a million lines, and the shards' status
 	$(BIN)/python -m pytest benches/test_bench_catalog.py -q -s

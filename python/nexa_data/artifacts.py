@@ -19,6 +19,7 @@ from nexa_data.dataset_card import CARD_NAME, dataset_card
 from nexa_data.errors import ArtifactError, NexaError
 from nexa_data.locks import lock_for
 from nexa_data.payload import MARKER_NAME, META_NAME, digest_text, payload_digest, payload_hash
+from nexa_data.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -259,8 +260,8 @@ class ArtifactWriter:
         self.destination = Path(os.path.abspath(destination))  # noqa: PTH100 (`resolve` would follow `latest`)
         self.path = partial_path(self.destination)
         self.kind = kind
-        self.inputs = dict(inputs or {})
-        self.labels = dict(labels or {})
+        self.inputs: dict[str, Any] = redacted(inputs or {})
+        self.labels: dict[str, str] = redacted(labels or {})
         self._trash = trash_path(self.destination)
         self._kind_of_lock = lock
         self._listen = listen

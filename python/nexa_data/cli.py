@@ -27,6 +27,7 @@ from nexa_data.console import (
 )
 from nexa_data.errors import ConfigError, ShardNotFoundError
 from nexa_data.outcome import EXIT_CODES, ExitCode, error_lines, exit_code, terminate_like_interrupt
+from nexa_data.redaction import redact_text, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001 (the one place where every other failure becomes a line and a code)
         if "--debug" in arguments:
-            traceback.print_exc()
+            say(redact_text(traceback.format_exc().rstrip()))
         for line in error_lines(error):
             say(line)
         return exit_code(error)
@@ -321,7 +322,7 @@ def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) 
             parse_label_filters(source.filters)
     batch_augmentor(loaded)
     if as_json:
-        show_json(loaded.model_dump(mode="json", by_alias=True))
+        show_json(redacted(loaded.model_dump(mode="json", by_alias=True)))
     else:
         show(
             f"{config}: ok (dataset {loaded.data.dataset_name} {loaded.data.dataset_version}, store {loaded.store})"

@@ -16,6 +16,7 @@ from nexa_data.errors import (
     RecordError,
     ValidationRefusedError,
 )
+from nexa_data.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def error_lines(error: Exception) -> list[str]:
         >>> error_lines(ConfigError("data.batch_size is 0", remedy="set it to at least 1"))
         ['error: data.batch_size is 0; set it to at least 1']
     """
-    lines = [line.rstrip() for line in _text(error).splitlines() if line.strip()]
+    lines = [line.rstrip() for line in redact_text(_text(error)).splitlines() if line.strip()]
     # An indented line goes on about the one above it.
     return [line if line[0].isspace() else f"error: {line}" for line in lines]
 

@@ -28,6 +28,7 @@ from nexa_data.quality.model import REPORT_NAME, Target
 from nexa_data.quality.report import quality_report, stored_findings, write_report
 from nexa_data.quality.row_checks import RowChecks
 from nexa_data.quality.verdict import Seen, judge, refusal
+from nexa_data.redaction import redacted
 from nexa_data.shard_journal import ShardJournal
 from nexa_data.shard_output import ShardOutput, WriteQueue
 
@@ -336,4 +337,6 @@ def _summary(
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(redacted(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )

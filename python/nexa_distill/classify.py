@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from nexa_data.redaction import SHORTEST_SECRET, redact_text
+
 from nexa_distill.transport import AnswerLostError, NotSentError, TimedOutError
 
 if TYPE_CHECKING:
@@ -40,11 +42,9 @@ _QUOTA_CODES = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
 )
 _SHOWN_CHARS = 500
-_SHORTEST_SECRET = 8
 _SHORTEST_KEY_IN_BODY = 20
 _SHORTEST_ECHO = 20
 _HIDDEN = re.compile("\0+")
-_KEY_LIKE = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_*-]{8,}")
 
 
 class Action(StrEnum):
@@ -190,11 +190,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         text: A message that came from outside.
         secrets: Exact values to hide; those under 8 characters are placeholders, not secrets.
     """
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "[redacted]")
     # Shortened last: a key that is cut in two would look like none.
-    text = _KEY_LIKE.sub("[redacted]", text)
+    text = redact_text(text, secrets)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
@@ -213,7 +210,7 @@ def without_echo(text: str, asked: Iterable[str]) -> str:
     hidden = bytearray(len(text))
     for source in map(_line, asked):
         size = min(len(source), _SHORTEST_ECHO)
-        if size < _SHORTEST_SECRET:
+        if size < SHORTEST_SECRET:
             continue
         for start in range(len(text) - size + 1):
             if text[start : start + size] in source:

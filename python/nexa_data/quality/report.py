@@ -19,6 +19,7 @@ from nexa_data.quality.model import (
     QualityStatistics,
     Target,
 )
+from nexa_data.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,12 +64,12 @@ def quality_report(
         verdict="refused" if refuses(findings, fail_on) else "accepted",
         fail_on=fail_on.value,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        target=target,
-        findings=tuple(FindingEntry(**each.as_dict()) for each in findings),
-        rules=tuple(rule if isinstance(rule, dict) else {str(rule): True} for rule in rules),
+        target=Target(**redacted(target.model_dump())),
+        findings=tuple(FindingEntry(**redacted(each.as_dict())) for each in findings),
+        rules=tuple(redacted(rule if isinstance(rule, dict) else {str(rule): True}) for rule in rules),
         statistics=statistics,
         drift=drift,
-        provenance=dict(provenance or {}),
+        provenance=redacted(provenance or {}),
     )
 
 
