@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nexa_data.cli_artifacts import artifacts
 from nexa_data.cli_convert import READ, convert
 from nexa_data.cli_distill import distill
 from nexa_data.cli_report import report
@@ -51,6 +52,7 @@ app = typer.Typer(
 config_app = typer.Typer(
     help="The config's schema, and whether a config is right.", no_args_is_help=True, rich_markup_mode=None
 )
+app.add_typer(artifacts, name="artifacts")
 app.add_typer(distill, name="distill")
 app.add_typer(config_app, name="config")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 if TYPE_CHECKING:
     from nexa_data.artifact_facts import ArtifactFacts, ColumnFacts
 
@@ -27,6 +25,8 @@ _LISTED = 100
 
 def dataset_card(facts: ArtifactFacts) -> str:
     """Return the card: front matter that `huggingface_hub.DatasetCard` reads, and a page for people."""
+    import yaml
+
     front = yaml.safe_dump(_front(facts), sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{front}---\n\n{_page(facts)}"
 

@@ -102,7 +102,7 @@ def test_what_is_held_is_written_or_is_of_another_kind_stays(cache: Path) -> Non
     assert hold
     lock.acquire()
     with pytest.raises(
-        StagingError, match=r"0 bytes are to come to the 30\d,\d{3} .* of which 10\d,\d{3} may be"
+        StagingError, match=r"0 bytes are to come to the 31\d,\d{3} .* of which 10\d,\d{3} may be"
     ):
         evict(cache, 100_000)
     assert there(cache) == {"held", "busy", "free", "other"}
