@@ -119,6 +119,7 @@ def _synthetic(scale: float, informative: int = 32, redundant: int = 0) -> _Work
 
     rows = int(1_000_000 * scale)
     made = SyntheticClassificationDataset(rows, 32, 10, 0, n_informative=informative, n_redundant=redundant)
+    made.rows([0])  # plans the centres
     return rows, lambda: [len(labels) for _, labels in made.blocks()]
 
 

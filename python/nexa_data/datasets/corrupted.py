@@ -176,7 +176,7 @@ class CorruptedDataset:
         import pyarrow as pa
 
         drawn = _core.random_words(self._seed, purpose, np.ascontiguousarray(numbers, np.uint64), blocks)
-        words: npt.NDArray[np.uint32] = pa.record_batch(drawn)["words"].to_numpy()
+        words = np.frombuffer(pa.record_batch(drawn)["words"].buffers()[1], np.uint32)
         return words.reshape(-1, 4 * blocks) / 2.0**32
 
     def row_source(self) -> RowSource:

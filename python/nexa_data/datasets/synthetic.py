@@ -225,8 +225,10 @@ class SyntheticClassificationDataset:
         import pyarrow as pa
 
         batch = pa.record_batch(made)
-        features: npt.NDArray[np.float32] = batch["features"].values.to_numpy().reshape(-1, self.num_features)
-        return features, batch["label"].to_numpy()
+        # From their buffers: `to_numpy` would first import pandas, where it is installed.
+        features = np.frombuffer(batch["features"].values.buffers()[1], np.float32)
+        labels = np.frombuffer(batch["label"].buffers()[1], np.int64)
+        return features.reshape(-1, self.num_features), labels
 
     def blocks(self) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
         """Yield (features, labels) of consecutive records, without holding the whole."""

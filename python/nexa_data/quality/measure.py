@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 __all__ = ["Described", "Measurement", "measure_batches", "measure_target"]
 
-_BOUND_BYTES = 128 << 20
-"""Memory for the hashes of rows, beyond which they go to disk: those of 4 million rows."""
+_BOUND_BYTES = 64 << 20
+"""Memory for the hashes of rows, beyond which they go to disk: those of 2 million rows."""
 
 
 @dataclass(frozen=True, slots=True)
