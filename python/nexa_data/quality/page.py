@@ -99,13 +99,10 @@ def number(value: float | None) -> str:
         return "–"
     if value == int(value) and abs(value) < _ENTIRE:
         return f"{int(value):,}".replace("-", "−")
-    text = f"{value:.4g}"
-    if "e" in text:
-        digits, _, power = text.partition("e")
-        text = f"{digits}e{int(power)}"
-    elif abs(value) >= _THOUSAND:
-        text = f"{value:,.0f}"
-    return text.replace("-", "−")
+    if _THOUSAND <= abs(value) < _ENTIRE:
+        return f"{value:,.0f}".replace("-", "−")
+    digits, _, power = f"{value:.4g}".partition("e")
+    return (f"{digits}e{int(power)}" if power else digits).replace("-", "−")
 
 
 def share(value: float | None) -> str:
