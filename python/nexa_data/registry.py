@@ -123,6 +123,8 @@ class DatasetRegistry:
 default_registry = DatasetRegistry()
 """The registry that configs are looked up in."""
 default_registry.register("synthetic", "nexa_data.datasets.synthetic:build", version="2")
+default_registry.register("synthetic_tokens", "nexa_data.datasets.synthetic_sequences:build_tokens")
+default_registry.register("synthetic_text", "nexa_data.datasets.synthetic_sequences:build_text")
 default_registry.register("digits", "nexa_data.datasets.digits:build")
 
 register = default_registry.register

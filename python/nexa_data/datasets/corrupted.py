@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nexa_data import _core
+from nexa_data.datasets.uniform import uniform
 from nexa_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -172,12 +172,7 @@ class CorruptedDataset:
         return 1 + (words * (self._dataset.num_classes - 1)).astype(np.int64)
 
     def _uniform(self, purpose: int, numbers: npt.NDArray[np.int64], blocks: int) -> npt.NDArray[np.float64]:
-        """Return numbers in [0, 1) that each record draws, shape (n, 4 * blocks)."""
-        import pyarrow as pa
-
-        drawn = _core.random_words(self._seed, purpose, np.ascontiguousarray(numbers, np.uint64), blocks)
-        words = np.frombuffer(pa.record_batch(drawn)["words"].buffers()[1], np.uint32)
-        return words.reshape(-1, 4 * blocks) / 2.0**32
+        return uniform(self._seed, purpose, numbers, blocks)
 
     def row_source(self) -> RowSource:
         """Return the records as a stream of Arrow record batches, each of one split."""

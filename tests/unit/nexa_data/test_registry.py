@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_the_default_registry_knows_our_own_datasets() -> None:
-    assert list(default_registry) == ["digits", "synthetic"]
+    assert list(default_registry) == ["digits", "synthetic", "synthetic_text", "synthetic_tokens"]
     assert "synthetic" in default_registry
     assert callable(default_registry.builder("synthetic"))
 
