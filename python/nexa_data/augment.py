@@ -8,26 +8,43 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nexa_data.augment_rows import (
+    AUGMENT_VERSION,
+    feature_dropout,
+    gaussian_noise,
+    label_noise,
+    label_smoothing,
+    mixup,
+    scale,
+)
 from nexa_data.config_source import nearest
 from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 from nexa_data.errors import ConfigError, RecordError
 from nexa_data.optional import needed
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    import numpy.typing as npt
+    from torch import Tensor
 
     from nexa_data.config import Config
 
 __all__ = [
+    "AUGMENT_VERSION",
     "Augmentor",
     "BatchAugmentor",
     "apply_augmentations",
     "batch_augmentor",
     "feature_dropout",
     "gaussian_noise",
+    "label_noise",
+    "label_smoothing",
+    "mixup",
     "register_augmentation",
+    "scale",
 ]
 
 _log = logging.getLogger(__name__)
@@ -37,16 +54,6 @@ Augmentor = Callable[[SyntheticClassificationDataset], SyntheticClassificationDa
 
 BatchAugmentor = Callable[["Tensor", "Tensor"], "tuple[Tensor, Tensor]"]
 """A function of a batch, features (B, F) and labels (B,)."""
-
-
-class SeededAugmentation(Protocol):
-    """A function of a batch that draws all its randomness from `generator`, and may take options by keyword."""
-
-    def __call__(
-        self, features: Tensor, labels: Tensor, *, generator: Generator, **options: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Return the augmented batch."""
-        ...
 
 
 def apply_augmentations(
@@ -120,40 +127,21 @@ def _on_batch(
     return SyntheticClassificationDataset.from_tensors(*result, like=dataset)
 
 
-def gaussian_noise(
-    features: Tensor, labels: Tensor, *, generator: Generator, std: float = 0.1
-) -> tuple[Tensor, Tensor]:
-    """Add independent normal noise of standard deviation `std` to every feature."""
-    with needed("torch", "augmentation"):
-        import torch
-
-    noise = torch.randn(features.shape, generator=generator, dtype=features.dtype)
-    return features.add_(noise, alpha=std), labels
-
-
-def feature_dropout(
-    features: Tensor, labels: Tensor, *, generator: Generator, p: float = 0.1
-) -> tuple[Tensor, Tensor]:
-    """Set each feature to zero with probability `p`; the others keep their value."""
-    with needed("torch", "augmentation"):
-        import torch
-
-    return features.masked_fill_(torch.rand(features.shape, generator=generator) < p, 0.0), labels
-
-
-_KNOWN: dict[str, SeededAugmentation] = {
-    "feature_dropout": cast("SeededAugmentation", feature_dropout),
-    "gaussian_noise": cast("SeededAugmentation", gaussian_noise),
+_KNOWN: dict[str, Callable[..., Any]] = {
+    each.__name__: each
+    for each in (feature_dropout, gaussian_noise, label_noise, label_smoothing, mixup, scale)
 }
+_MAKES_SOFT = {"label_smoothing", "mixup"}
 
 
-def register_augmentation(name: str, function: SeededAugmentation) -> None:
+def register_augmentation(name: str, function: Callable[..., tuple[Tensor, Tensor]]) -> None:
     """Make `function` usable from a config's `augmentations:` under `name`.
 
     Args:
         name: The name.
         function: `function(features, labels, *, generator, **options) -> (features, labels)`; the batch is its own
-            to change in place.
+            to change in place. One that takes `rows`, the records' numbers (uint64), `epoch` and `seed` instead can draw what
+            depends on the record alone; one that takes `num_classes` is given the config's.
 
     Raises:
         ConfigError: The name is taken by another function.
@@ -164,40 +152,82 @@ def register_augmentation(name: str, function: SeededAugmentation) -> None:
 
 
 class _BatchChain:
-    """The augmentations of a config over one batch; randomness is a function of (seed, name, epoch, position)."""
+    """The augmentations of a config over one batch.
+
+    What a row draws is a function of (seed, name, how often the name came before, epoch, row); what a function with a
+    `generator` draws, of (seed, name, epoch, position).
+    """
 
     def __init__(self, steps: Sequence[tuple[str, Callable[..., Any]]], seed: int) -> None:
-        self._steps = steps
+        names = [name for name, _ in steps]
+        self._steps = [
+            (
+                name,
+                step,
+                _hashed(seed, name, names[:at].count(name)),
+                frozenset(inspect.signature(step).parameters),
+            )
+            for at, (name, step) in enumerate(steps)
+        ]
         self._seed = seed
 
     def __call__(
-        self, features: Tensor, labels: Tensor, *, epoch: int, position: int
+        self,
+        features: Tensor,
+        labels: Tensor,
+        *,
+        epoch: int,
+        position: int,
+        rows: npt.NDArray[np.uint64] | None = None,
     ) -> tuple[Tensor, Tensor]:
         with needed("torch", "augmentation"):
             import torch
 
-        for name, step in self._steps:
-            text = f"{self._seed}\0{name}\0{epoch}\0{position}"
-            seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
-            features, labels = step(features, labels, generator=torch.Generator().manual_seed(seed))
+        if rows is None:
+            rows = np.arange(position, position + len(features), dtype=np.uint64)
+        for name, step, seed, wanted in self._steps:
+            known: dict[str, Any] = {"rows": rows, "epoch": epoch, "seed": seed}
+            if "rows" in wanted:
+                drawn = {key: value for key, value in known.items() if key in wanted}
+            elif "generator" in wanted:
+                drawn_from = torch.Generator().manual_seed(_hashed(self._seed, name, epoch, position))
+                drawn = {"generator": drawn_from}
+            else:
+                drawn = {}
+            features, labels = step(features, labels, **drawn)
         return features, labels
+
+
+def _hashed(*parts: object) -> int:
+    text = "\0".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
 def batch_augmentor(config: Config) -> _BatchChain | None:
     """Return what a config's `augmentations:` does to a train batch, None if nothing.
 
     Raises:
-        ConfigError: An augmentation is unknown, or doesn't take the options given.
+        ConfigError: An augmentation is unknown, doesn't take the options given, lacks the number of classes, or wants
+            class ids where others have made distributions of them.
     """
-    steps = [_step(number, item) for number, item in enumerate(config.data.augmentations)]
+    classes = config.data.preprocessing.num_classes
+    steps = [_step(number, item, classes) for number, item in enumerate(config.data.augmentations)]
+    soft: str | None = None
+    for number, (name, _) in enumerate(steps):
+        if name == "label_noise" and soft:
+            raise ConfigError(
+                f"data.augmentations[{number}]: label_noise changes class ids, of which {soft} before it makes distributions",
+                remedy=f"put label_noise before {soft}",
+            )
+        soft = name if name in _MAKES_SOFT else soft
     return _BatchChain(steps, config.seed) if steps else None
 
 
-def _step(number: int, item: str | Mapping[str, Any]) -> tuple[str, Callable[..., Any]]:
+def _step(number: int, item: str | Mapping[str, Any], classes: int | None) -> tuple[str, Callable[..., Any]]:
     place = f"data.augmentations[{number}]"
     if not isinstance(item, str) and len(item) != 1:
         raise ConfigError(f"{place}: {item!r} is not one name", remedy="write {gaussian_noise: {std: 0.1}}")
-    name, options = (item, {}) if isinstance(item, str) else next(iter(item.items()))
+    name, given = (item, None) if isinstance(item, str) else next(iter(item.items()))
     function = _KNOWN.get(name)
     if function is None:
         near = nearest(name, sorted(_KNOWN))
@@ -205,10 +235,44 @@ def _step(number: int, item: str | Mapping[str, Any]) -> tuple[str, Callable[...
         raise ConfigError(
             f"{place}: unknown augmentation {name!r}", remedy=f"{hint}known: {', '.join(sorted(_KNOWN))}"
         )
+    wanted = inspect.signature(function).parameters
+    options = dict(given or {})
+    if "num_classes" in wanted and "num_classes" not in options:
+        if classes is None:
+            raise ConfigError(
+                f"{place}: {name} wants the number of classes", remedy="set data.preprocessing.num_classes"
+            )
+        options["num_classes"] = classes
+    _try(place, name, function, options)
+    return name, partial(function, **options)
+
+
+_DRAWN = {"rows": None, "epoch": 0, "seed": 0, "generator": None}
+
+
+def _try(place: str, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Check the options of a function, those of our own by a batch without records."""
+    own = function.__module__ == gaussian_noise.__module__
+    taken = inspect.signature(function).parameters
+    reserved = _DRAWN.keys() & options.keys()
+    if reserved:
+        raise ConfigError(
+            f"{place}: {name}: {', '.join(sorted(reserved))} is not an option", remedy="leave it out"
+        )
     try:
-        inspect.signature(function).bind(None, None, generator=None, **(options or {}))
+        inspect.signature(function).bind(
+            None, None, **{key: value for key, value in _DRAWN.items() if key in taken}, **options
+        )
+        if own:
+            with needed("torch", "augmentation"):
+                import torch
+
+            function(torch.zeros(0, 1), torch.zeros(0, dtype=torch.int64), **options)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}"
+        ) from error
     except TypeError as error:
         raise ConfigError(
             f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}"
         ) from error
-    return name, partial(function, **(options or {}))

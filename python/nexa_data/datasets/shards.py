@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from nexa_data import _core
 from nexa_data.artifacts import digest_text
 from nexa_data.datasets.finish import Finish, Records, Whole, apart
@@ -25,6 +27,7 @@ with needed("torch", "ShardDataset"):
     from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
     from nexa_data.holds import Hold
@@ -49,7 +52,13 @@ if hasattr(os, "register_at_fork"):
 
 class _Augment(Protocol):
     def __call__(
-        self, features: Tensor, labels: Tensor, *, epoch: int, position: int
+        self,
+        features: Tensor,
+        labels: Tensor,
+        *,
+        epoch: int,
+        position: int,
+        rows: npt.NDArray[np.uint64],
     ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -309,7 +318,10 @@ class ShardDataset(Dataset[Any]):
         if self.augment is not None:
             at = [self.columns.index(name) for name in AUGMENTED]
             changed = self.augment(
-                *(tensors[k] for k in at), epoch=request.order.epoch, position=request.start
+                *(tensors[k] for k in at),
+                epoch=request.order.epoch,
+                position=request.start,
+                rows=np.array(list(request), np.uint64),
             )
             for k, tensor in zip(at, changed, strict=True):
                 tensors[k] = tensor
