@@ -298,7 +298,7 @@ class _Asker:
         if verdict is None:
             verdict = await self._keep(request, attempt, bounds, latency_us, reply)
             if verdict is None:
-                self._breaker.success(sent_at, time.monotonic())
+                self._breaker.success(sent_at)
                 self._concurrency.success()
                 self._report()
                 return
@@ -355,7 +355,7 @@ class _Asker:
         now = time.monotonic()
         probing = self._breaker.open
         if not verdict.outage:
-            self._breaker.success(sent_at, now)
+            self._breaker.success(sent_at)
         elif probing or verdict.unsent or not turn.tries:
             # A row that fails again may be at fault itself: only that different rows fail speaks for an outage.
             self._breaker.failure(now)

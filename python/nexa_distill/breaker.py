@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 __all__ = ["Breaker"]
 
 _FIRST_PROBE_S = 0.5
@@ -14,10 +12,7 @@ _NEVER_ANSWERED_S = 10.0
 class Breaker:
     """Opens after so many failures in a row that are the endpoint's own, and gives up when it stays down.
 
-    An answer takes back the failures that were heard before its request was sent, and no later ones: what was under
-    way when the endpoint went down may still be answered, and says nothing about what is sent now.
-
-    While it is open one request at a time goes out, after 0.5 s, then 1 s, 2 s, … 15 s; its answer closes it.
+    While it is open one request at a time goes out, after 0.5 s, then 1 s, 2 s, … 15 s; the first answer closes it.
     It gives up after `outage_s`; where nothing was ever answered, after 10 s at most: an address is wrong then.
 
     Args:
@@ -28,8 +23,10 @@ class Breaker:
     def __init__(self, failures: int, outage_s: float) -> None:
         self._failures = failures
         self._outage_s = outage_s
-        self._heard: deque[float] = deque()  # when each failure in a row came
-        self._silent_since = 0.0
+        self._in_a_row = 0
+        self._since = 0.0
+        self._failed_at = float("-inf")
+        self._good_until = float("-inf")  # when the latest of the answered requests was sent
         self._answered = False
         self._open = False
         self._pause_s = _FIRST_PROBE_S
@@ -42,25 +39,27 @@ class Breaker:
 
     @property
     def failing(self) -> bool:
-        """Whether the last word of the endpoint was a failure of its own."""
-        return bool(self._heard)
+        """Whether nothing that was sent since the last failure of the endpoint's own was answered.
 
-    def success(self, sent_at: float, now: float) -> None:
-        """Take in that the endpoint answered, whatever it said, a request that was sent at `sent_at`."""
+        What was under way when the endpoint went down may be answered later: that says nothing about what is sent now.
+        """
+        return self._failed_at > self._good_until
+
+    def success(self, sent_at: float) -> None:
+        """Close: the endpoint answered, whatever it said, a request that was sent at `sent_at`."""
+        self._good_until = max(self._good_until, sent_at)
         self._answered = True
-        self._silent_since = now
-        while self._heard and self._heard[0] <= sent_at:
-            self._heard.popleft()
-        if len(self._heard) < self._failures:
-            self._open = False
-            self._pause_s = _FIRST_PROBE_S
+        self._in_a_row = 0
+        self._open = False
+        self._pause_s = _FIRST_PROBE_S
 
     def failure(self, now: float) -> None:
         """Count a failure of the endpoint's own."""
-        if not self._heard:
-            self._silent_since = now
-        self._heard.append(now)
-        if not self._open and len(self._heard) >= self._failures:
+        if self._in_a_row == 0:
+            self._since = now
+        self._in_a_row += 1
+        self._failed_at = now
+        if not self._open and self._in_a_row >= self._failures:
             self._open = True
             self._next_probe = now + self._pause_s
         elif self._open and now >= self._next_probe:
@@ -78,7 +77,7 @@ class Breaker:
         if not self.open:
             return None
         patience_s = self._outage_s if self._answered else min(self._outage_s, _NEVER_ANSWERED_S)
-        if now - self._silent_since < patience_s:
+        if now - self._since < patience_s:
             return None
-        since = f"for {now - self._silent_since:.0f} s" if self._answered else "a single request"
-        return f"the endpoint hasn't answered {since} ({len(self._heard)} failures in a row)"
+        since = f"for {now - self._since:.0f} s" if self._answered else "a single request"
+        return f"the endpoint hasn't answered {since} ({self._in_a_row} failures in a row)"

@@ -144,9 +144,11 @@ def test_an_endpoint_that_vanishes_and_comes_back_costs_no_row(
 
 
 @pytest.mark.parametrize("fault", [DOWN, RESET_BEFORE], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("work_s", [0.0, 0.3])
 def test_a_gateway_that_fails_for_a_while_costs_no_row(
-    proxy: FaultProxy, tmp_path: Path, fault: Fault
+    proxy: FaultProxy, tmp_path: Path, fault: Fault, work_s: float
 ) -> None:
+    proxy.work_s = work_s  # what is under way then is answered long after the first refusals
     # A few more than make it count as down: from then on one probe at a time goes out, at growing distances.
     proxy.script.extend([*[SOUND] * 50, *[fault] * 24])
     job = CollectionJob(tmp_path, proxy.url, prompts(200), retries=2)
