@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from nexa_data import _core
+from nexa_data.augment import feature_dropout, gaussian_noise, mixup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,22 +136,20 @@ def _augment(change: Callable[[], object]) -> _Work:
     return 1024 * 500, lambda: [change() for _ in range(500)]
 
 
-def _batch() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _batch() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     random = np.random.default_rng(0)
-    weights = random.beta(0.4, 0.4, 1024).astype(np.float32)
-    return (
-        random.standard_normal((1024, 32), dtype=np.float32),
-        np.arange(1024, dtype=np.uint64),
-        random.permutation(1024),
-        weights,
-    )
+    return random.standard_normal((1024, 32), dtype=np.float32), random.integers(0, 10, 1024)
 
 
-def _native(kind: str, amounts: tuple[float, float]) -> _Work:
-    batch, rows, _, _ = _batch()
-    return _augment(
-        lambda: _core.augment_rows(kind, batch, rows, seed=0, purpose=1, epoch=0, amounts=amounts)
-    )
+def _ours(function: Callable[..., object]) -> _Work:
+    """Measure a built-in as a train batch meets it: through the chain, with the records' numbers."""
+    import torch
+    from nexa_data.augment_chain import Chain
+
+    features, labels = map(torch.from_numpy, _batch())
+    chain = Chain([("one", function)], seed=0, num_classes=10)
+    rows = np.random.default_rng(1).permutation(1 << 20)[:1024].astype(np.uint64)
+    return _augment(lambda: chain(features, labels, epoch=0, position=0, rows=rows))
 
 
 def noise_torch() -> _Work:
@@ -185,26 +184,32 @@ def dropout_numpy() -> _Work:
     )
 
 
-def mixup_ours() -> _Work:
-    batch, _, partners, weights = _batch()
-    return _augment(lambda: _core.mix_rows(batch, partners, weights))
-
-
 def mixup_torch() -> _Work:
     import torch
 
-    batch, _, partners, weights = map(torch.from_numpy, _batch())
-    return _augment(lambda: batch.lerp_(batch[partners], 1 - weights[:, None]))
+    batch, labels = map(torch.from_numpy, _batch())
+    beta = torch.distributions.Beta(0.4, 0.4)
+
+    def mix() -> None:
+        partners, weights = torch.randperm(1024), beta.sample((1024, 1))
+        soft = torch.nn.functional.one_hot(labels, 10).float()
+        batch.lerp_(batch[partners], 1 - weights)
+        soft.lerp_(soft[partners], 1 - weights)
+
+    return _augment(mix)
 
 
 def mixup_numpy() -> _Work:
-    batch, _, partners, weights = _batch()
+    (batch, labels), random, one_hot = _batch(), np.random.default_rng(0), np.eye(10, dtype=np.float32)
 
     def mix() -> None:
-        other = batch[partners]
-        other -= batch
-        other *= 1 - weights[:, None]
-        np.add(batch, other, out=batch)
+        partners = random.permutation(1024)
+        weights = random.beta(0.4, 0.4, (1024, 1)).astype(np.float32)
+        for values in (batch, one_hot[labels]):
+            other = values[partners]
+            other -= values
+            other *= 1 - weights
+            np.add(values, other, out=values)
 
     return _augment(mix)
 
@@ -264,13 +269,13 @@ RUNS: dict[str, Callable[[float], _Work]] = {
     "synthetic-sklearn": lambda scale: _sklearn(scale, 32, 0),
     "mixed-ours": lambda scale: _synthetic(scale, 8, 8),
     "mixed-sklearn": lambda scale: _sklearn(scale, 8, 8),
-    "noise-ours": lambda _: _native("noise", (0.1, 0.0)),
+    "noise-ours": lambda _: _ours(gaussian_noise()),
     "noise-torch": lambda _: noise_torch(),
     "noise-numpy": lambda _: noise_numpy(),
-    "dropout-ours": lambda _: _native("dropout", (0.1, 1.0)),
+    "dropout-ours": lambda _: _ours(feature_dropout()),
     "dropout-torch": lambda _: dropout_torch(),
     "dropout-numpy": lambda _: dropout_numpy(),
-    "mixup-ours": lambda _: mixup_ours(),
+    "mixup-ours": lambda _: _ours(mixup(alpha=0.4)),
     "mixup-torch": lambda _: mixup_torch(),
     "mixup-numpy": lambda _: mixup_numpy(),
     "report-ours": lambda _: report_ours(),

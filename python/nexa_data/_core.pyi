@@ -49,7 +49,7 @@ __all__ = [
     "exchange_paths",
     "filesystem",
     "group_by_label",
-    "mix_rows",
+    "mixup",
     "probe",
     "random_words",
     "read_catalog",
@@ -217,6 +217,7 @@ class Order:
     def record(self, position: int) -> int: ...
     def position(self, record: int) -> int | None: ...
     def records(self, start: int, rows: int) -> list[int]: ...
+    def record_bytes(self, start: int, rows: int) -> bytes: ...
     def ranges(self, start: int, rows: int) -> list[tuple[int, int]]: ...
 
 @final
@@ -458,4 +459,14 @@ def augment_rows(
     epoch: int,
     amounts: tuple[float, float],
 ) -> None: ...
-def mix_rows(batch: _SupportsBuffer, partners: _SupportsBuffer, weights: _SupportsBuffer) -> None: ...
+def mixup(
+    features: _SupportsBuffer,
+    rows: _SupportsBuffer,
+    labels: _SupportsBuffer | None,
+    soft: _SupportsBuffer,
+    *,
+    seed: int,
+    purpose: int,
+    epoch: int,
+    alpha: float,
+) -> bool: ...

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ArtifactFacts", "ColumnFacts", "SplitFacts"]
+__all__ = ["ArtifactFacts", "ColumnFacts", "SplitFacts", "class_count"]
 
 _CATALOG_NAME = "catalog.jsonl"
 _METADATA_NAME = "dataset_metadata.json"
@@ -89,6 +89,13 @@ class ArtifactFacts:
     def bytes(self) -> int:
         """Bytes of all shards."""
         return sum(split.bytes for split in self.splits.values())
+
+
+def class_count(folder: Path) -> int | None:
+    """Return the number of classes that an artifact says its label has; None if it says nothing."""
+    label = _mapping(folder / _METADATA_NAME).get("label")
+    count = label.get("num_classes") if isinstance(label, dict) else None
+    return count if isinstance(count, int) else None
 
 
 def _mapping(file: Path) -> dict[str, Any]:

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
+import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nexa_data.augment_chain import DRAWN_FROM, Chain, described, parameters, required, takes_features_alone
 from nexa_data.augment_rows import (
     AUGMENT_VERSION,
     feature_dropout,
     gaussian_noise,
+    jitter,
     label_noise,
     label_smoothing,
     mixup,
     scale,
 )
+from nexa_data.augment_view import AugmentedDataset
 from nexa_data.config_source import nearest
-from nexa_data.datasets.synthetic import SyntheticClassificationDataset
+from nexa_data.datasets.synthetic import DEFAULT_CLASSES, SyntheticClassificationDataset
 from nexa_data.errors import ConfigError, RecordError
 from nexa_data.optional import needed
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from torch import Tensor
 
     from nexa_data.config import Config
 
 __all__ = [
     "AUGMENT_VERSION",
+    "AugmentedDataset",
     "Augmentor",
     "BatchAugmentor",
     "apply_augmentations",
     "batch_augmentor",
+    "check_augmentations",
     "feature_dropout",
     "gaussian_noise",
+    "jitter",
     "label_noise",
     "label_smoothing",
     "mixup",
@@ -52,96 +56,137 @@ _log = logging.getLogger(__name__)
 Augmentor = Callable[[SyntheticClassificationDataset], SyntheticClassificationDataset]
 """A function of a whole dataset."""
 
-BatchAugmentor = Callable[["Tensor", "Tensor"], "tuple[Tensor, Tensor]"]
-"""A function of a batch, features (B, F) and labels (B,)."""
+BatchAugmentor = Callable[..., "tuple[Tensor, Tensor]"]
+"""A function of a batch, features (B, F) and labels (B,), and by keyword of what it asks for."""
+
+_TRIED = 32
 
 
 def apply_augmentations(
     dataset: SyntheticClassificationDataset, augmentations: dict[str, Augmentor]
 ) -> SyntheticClassificationDataset:
-    """Apply the named functions in their order, and log each.
+    """Apply the named functions in their order, and log each with its parameters and time.
+
+    A function of a batch is tried on the first records at once, so that a mistake shows here; the others it gets when somebody asks
+    for them. One that adds or drops records, and a function of a dataset, is applied to all of them at once.
 
     Args:
         dataset: What to augment; it is left as it is.
-        augmentations: Name → function of a dataset, or of a batch `(features (B, F), labels (B,))`, which then gets
-            all records as one batch. A function of two positional arguments is taken as the latter.
+        augmentations: Name → what is done: one of this module's, such as `gaussian_noise(std=0.1)`; a function of a batch
+            `(features (B, F), labels (B,))` that returns such a pair; a torch module, such as a transform of torchvision, of features alone
+            or of both; or a function of a dataset, which is one of a single required argument. A function that takes
+            `rows` (the records' numbers, uint64), `epoch` and `seed` by keyword can draw what depends on the record alone; one that takes a
+            `generator`, or draws from torch's own, draws the same for the same batch; one that takes `num_classes` is given it.
 
     Returns:
-        The augmented dataset.
+        The augmented dataset: a view, if records are augmented as they are asked for. Its `materialize()` holds them;
+        its `set_epoch(epoch)` draws anew.
 
     Raises:
         RecordError: A function returned something else; the message has its name.
 
     Example:
         >>> data = SyntheticClassificationDataset(8, 2, 2, seed=0)
-        >>> doubled = apply_augmentations(data, {"double": lambda features, labels: (features * 2, labels)})
-        >>> bool((doubled.features == data.features * 2).all())
+        >>> view = apply_augmentations(data, {"double": lambda features, labels: (features * 2, labels)})
+        >>> bool((view.materialize().features == data.features * 2).all())
         True
     """
     for name, function in augmentations.items():
         started = time.perf_counter()
-        result = _on_batch(function, dataset, name) if _takes_batch(function) else function(dataset)
-        if not isinstance(result, SyntheticClassificationDataset):
+        if not callable(function):
             raise RecordError(
-                f"augmentation {name!r} returned {type(result).__name__}",
-                remedy="return a SyntheticClassificationDataset, or take and return (features, labels)",
+                f"augmentation {name!r} is {type(function).__name__}, no function",
+                remedy="give a function of (features, labels), or of a dataset",
             )
+        if required(function) == 1 and not takes_features_alone(function):
+            result, tried = _of_dataset(name, function, dataset), len(dataset)
+        else:
+            result, tried = _of_batches(name, function, dataset)
+        how = "" if tried == len(result) else f"{tried} tried in "
         _log.info(
-            "augmentation %s: %d records in, %d out, %.3f s",
+            "augmentation %s: %d records in, %d out, %s%.3f s: %s",
             name,
             len(dataset),
             len(result),
+            how,
             time.perf_counter() - started,
+            described(function),
         )
         dataset = result
     return dataset
 
 
-def _takes_batch(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # a callable without a signature, such as some built in C
-        return False
-    required = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
-    return len(required) == 2  # noqa: PLR2004 (features and labels)
-
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _on_batch(
-    function: Any, dataset: SyntheticClassificationDataset, name: str
+def _of_dataset(
+    name: str, function: Augmentor, dataset: SyntheticClassificationDataset
 ) -> SyntheticClassificationDataset:
+    try:
+        result = function(dataset)
+    except Exception as error:
+        error.add_note(f"in augmentation {name!r}")
+        raise
+    if not isinstance(result, SyntheticClassificationDataset):
+        raise RecordError(
+            f"augmentation {name!r} returned {type(result).__name__}",
+            remedy="return a SyntheticClassificationDataset, or take and return (features, labels)",
+        )
+    return result
+
+
+def _of_batches(
+    name: str, function: Any, dataset: SyntheticClassificationDataset
+) -> tuple[SyntheticClassificationDataset, int]:
+    """Return the dataset through a function of batches, and how many records it was tried on."""
+    base, before = (
+        (dataset.base, dataset.chain.functions) if isinstance(dataset, AugmentedDataset) else (dataset, [])
+    )
+    chain = Chain([*before, (name, function)], seed=base.seed, num_classes=base.num_classes)
+    count = min(_TRIED, len(dataset))
+    try:
+        features, labels = _last(chain, dataset, count)
+    except TypeError:
+        if required(function) is not None:
+            raise
+        # It doesn't tell what it takes, and that isn't a batch.
+        return _of_dataset(name, function, dataset), len(dataset)
+    if len(features) != count or len(labels) != count:
+        features, labels = _last(chain, dataset, len(dataset))
+        return _held(name, features, labels, dataset), len(dataset)
+    _held(name, features, labels, dataset)
+    return AugmentedDataset(base, chain, features.shape[1]), count
+
+
+def _last(chain: Chain, dataset: SyntheticClassificationDataset, count: int) -> tuple[Tensor, Tensor]:
+    """Return what the last step of a chain makes of the first records of what the others have made."""
     with needed("torch", "augmentation"):
         import torch
 
-    result = function(dataset.features.clone(), dataset.labels.clone())
-    if not (
-        isinstance(result, tuple)
-        and len(result) == 2  # noqa: PLR2004 (features and labels)
-        and all(isinstance(part, torch.Tensor) for part in result)
-    ):
-        raise RecordError(
-            f"augmentation {name!r} returned no pair of tensors", remedy="return (features, labels)"
-        )
-    return SyntheticClassificationDataset.from_tensors(*result, like=dataset)
+    numbers = np.arange(count, dtype=np.uint64)
+    features, labels = (torch.from_numpy(np.array(part)) for part in dataset.rows(numbers))
+    return chain.steps[-1].run(
+        features, labels, rows=numbers, epoch=0, position=0, num_classes=chain.num_classes
+    )
 
 
-_KNOWN: dict[str, Callable[..., Any]] = {
-    each.__name__: each
-    for each in (feature_dropout, gaussian_noise, label_noise, label_smoothing, mixup, scale)
-}
+def _held(
+    name: str, features: Tensor, labels: Tensor, like: SyntheticClassificationDataset
+) -> SyntheticClassificationDataset:
+    try:
+        return SyntheticClassificationDataset.from_tensors(features, labels, like=like)
+    except RecordError as error:
+        raise RecordError(f"augmentation {name!r}: {error.message}", remedy=error.remedy) from None
+
+
+_BUILT_IN = (feature_dropout, gaussian_noise, label_noise, label_smoothing, mixup, scale)
+_KNOWN: dict[str, Callable[..., Any]] = {"jitter": jitter, **{each.__name__: each for each in _BUILT_IN}}
 _MAKES_SOFT = {"label_smoothing", "mixup"}
 
 
-def register_augmentation(name: str, function: Callable[..., tuple[Tensor, Tensor]]) -> None:
+def register_augmentation(name: str, function: Callable[..., Any]) -> None:
     """Make `function` usable from a config's `augmentations:` under `name`.
 
     Args:
         name: The name.
-        function: `function(features, labels, *, generator, **options) -> (features, labels)`; the batch is its own
-            to change in place. One that takes `rows`, the records' numbers (uint64), `epoch` and `seed` instead can draw what
-            depends on the record alone; one that takes `num_classes` is given the config's.
+        function: A function of a batch, or a torch module, as `apply_augmentations` takes them; its other keywords are options of the config.
 
     Raises:
         ConfigError: The name is taken by another function.
@@ -151,67 +196,16 @@ def register_augmentation(name: str, function: Callable[..., tuple[Tensor, Tenso
     _KNOWN[name] = function
 
 
-class _BatchChain:
-    """The augmentations of a config over one batch.
-
-    What a row draws is a function of (seed, name, how often the name came before, epoch, row); what a function with a
-    `generator` draws, of (seed, name, epoch, position).
-    """
-
-    def __init__(self, steps: Sequence[tuple[str, Callable[..., Any]]], seed: int) -> None:
-        names = [name for name, _ in steps]
-        self._steps = [
-            (
-                name,
-                step,
-                _hashed(seed, name, names[:at].count(name)),
-                frozenset(inspect.signature(step).parameters),
-            )
-            for at, (name, step) in enumerate(steps)
-        ]
-        self._seed = seed
-
-    def __call__(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        *,
-        epoch: int,
-        position: int,
-        rows: npt.NDArray[np.uint64] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        with needed("torch", "augmentation"):
-            import torch
-
-        if rows is None:
-            rows = np.arange(position, position + len(features), dtype=np.uint64)
-        for name, step, seed, wanted in self._steps:
-            known: dict[str, Any] = {"rows": rows, "epoch": epoch, "seed": seed}
-            if "rows" in wanted:
-                drawn = {key: value for key, value in known.items() if key in wanted}
-            elif "generator" in wanted:
-                drawn_from = torch.Generator().manual_seed(_hashed(self._seed, name, epoch, position))
-                drawn = {"generator": drawn_from}
-            else:
-                drawn = {}
-            features, labels = step(features, labels, **drawn)
-        return features, labels
-
-
-def _hashed(*parts: object) -> int:
-    text = "\0".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
-
-
-def batch_augmentor(config: Config) -> _BatchChain | None:
-    """Return what a config's `augmentations:` does to a train batch, None if nothing.
+def check_augmentations(config: Config) -> list[tuple[str, Callable[..., Any]]]:
+    """Return name and function of each of a config's `augmentations:`.
 
     Raises:
-        ConfigError: An augmentation is unknown, doesn't take the options given, lacks the number of classes, or wants
-            class ids where others have made distributions of them.
+        ConfigError: An augmentation is unknown, doesn't take the options given, or wants class ids where others have made
+            distributions of them.
     """
-    classes = config.data.preprocessing.num_classes
-    steps = [_step(number, item, classes) for number, item in enumerate(config.data.augmentations)]
+    steps = [
+        _step(f"data.augmentations[{number}]", item) for number, item in enumerate(config.data.augmentations)
+    ]
     soft: str | None = None
     for number, (name, _) in enumerate(steps):
         if name == "label_noise" and soft:
@@ -220,11 +214,37 @@ def batch_augmentor(config: Config) -> _BatchChain | None:
                 remedy=f"put label_noise before {soft}",
             )
         soft = name if name in _MAKES_SOFT else soft
-    return _BatchChain(steps, config.seed) if steps else None
+    return steps
 
 
-def _step(number: int, item: str | Mapping[str, Any], classes: int | None) -> tuple[str, Callable[..., Any]]:
-    place = f"data.augmentations[{number}]"
+def batch_augmentor(config: Config, num_classes: int | None = None) -> Chain | None:
+    """Return what a config's `augmentations:` does to a train batch, None if nothing.
+
+    Args:
+        config: The config.
+        num_classes: Number of classes that the data says of itself; the config's own comes first.
+
+    Raises:
+        ConfigError: As `check_augmentations`; or an augmentation lacks the number of classes.
+    """
+    steps = check_augmentations(config)
+    if not steps:
+        return None
+    classes = config.data.preprocessing.num_classes or num_classes
+    if classes is None and config.data.dataset_name == "synthetic" and not config.data.sources:
+        classes = DEFAULT_CLASSES
+    for number, (name, function) in enumerate(steps):
+        asked = (parameters(function) or {}).get("num_classes")
+        lacks = asked is not None and asked.default in {None, asked.empty}
+        if lacks and classes is None and getattr(function, "num_classes", None) is None:
+            raise ConfigError(
+                f"data.augmentations[{number}]: {name} wants the number of classes",
+                remedy="set data.preprocessing.num_classes",
+            )
+    return Chain(steps, seed=config.seed, num_classes=classes)
+
+
+def _step(place: str, item: str | Mapping[str, Any]) -> tuple[str, Callable[..., Any]]:
     if not isinstance(item, str) and len(item) != 1:
         raise ConfigError(f"{place}: {item!r} is not one name", remedy="write {gaussian_noise: {std: 0.1}}")
     name, given = (item, None) if isinstance(item, str) else next(iter(item.items()))
@@ -235,44 +255,42 @@ def _step(number: int, item: str | Mapping[str, Any], classes: int | None) -> tu
         raise ConfigError(
             f"{place}: unknown augmentation {name!r}", remedy=f"{hint}known: {', '.join(sorted(_KNOWN))}"
         )
-    wanted = inspect.signature(function).parameters
+    if not isinstance(given, Mapping | None):
+        raise ConfigError(
+            f"{place}: {name}: {given!r} names no option", remedy=f"write {{{name}: {{OPTION: …}}}}"
+        )
     options = dict(given or {})
-    if "num_classes" in wanted and "num_classes" not in options:
-        if classes is None:
+    if function in _BUILT_IN:
+        _check_options(place, name, options, [each.name for each in fields(function)])
+        try:
+            return name, function(**options)
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {name}: {error.message}", remedy=error.remedy) from None
+    taken = parameters(function)
+    if taken is not None:
+        own = [each for each in list(taken.values())[2:] if each.name not in DRAWN_FROM]
+        if not any(each.kind is each.VAR_KEYWORD for each in own):
+            _check_options(place, name, options, [each.name for each in own])
+        missing = [
+            each.name
+            for each in own
+            if each.kind is each.KEYWORD_ONLY
+            and each.default is each.empty
+            and each.name not in {*options, "num_classes"}
+        ]
+        if missing:
             raise ConfigError(
-                f"{place}: {name} wants the number of classes", remedy="set data.preprocessing.num_classes"
+                f"{place}: {name} wants {', '.join(missing)}", remedy=f"write {{{name}: {{{missing[0]}: …}}}}"
             )
-        options["num_classes"] = classes
-    _try(place, name, function, options)
-    return name, partial(function, **options)
+    return name, functools.partial(function, **options) if options else function
 
 
-_DRAWN = {"rows": None, "epoch": 0, "seed": 0, "generator": None}
-
-
-def _try(place: str, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Check the options of a function, those of our own by a batch without records."""
-    own = function.__module__ == gaussian_noise.__module__
-    taken = inspect.signature(function).parameters
-    reserved = _DRAWN.keys() & options.keys()
-    if reserved:
-        raise ConfigError(
-            f"{place}: {name}: {', '.join(sorted(reserved))} is not an option", remedy="leave it out"
-        )
-    try:
-        inspect.signature(function).bind(
-            None, None, **{key: value for key, value in _DRAWN.items() if key in taken}, **options
-        )
-        if own:
-            with needed("torch", "augmentation"):
-                import torch
-
-            function(torch.zeros(0, 1), torch.zeros(0, dtype=torch.int64), **options)
-    except ConfigError as error:
-        raise ConfigError(
-            f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}"
-        ) from error
-    except TypeError as error:
-        raise ConfigError(
-            f"{place}: {name}: {error}", remedy=f"it is {name}{inspect.signature(function)}"
-        ) from error
+def _check_options(place: str, name: str, options: Mapping[str, Any], known: list[str]) -> None:
+    for option in options:
+        if option in DRAWN_FROM:
+            raise ConfigError(f"{place}: {name}: {option} is not an option", remedy="leave it out")
+        if option not in known:
+            near = nearest(str(option), known)
+            hint = f"did you mean {near}? " if near else ""
+            said = f"{hint}it takes {', '.join(known)}" if known else "it takes none"
+            raise ConfigError(f"{place}: {name} has no option {option!r}", remedy=said)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +17,7 @@ from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from torch import Generator, Tensor
+    from torch import Tensor
 
     Rows = npt.NDArray[np.uint64]
 
@@ -22,6 +25,7 @@ __all__ = [
     "AUGMENT_VERSION",
     "feature_dropout",
     "gaussian_noise",
+    "jitter",
     "label_noise",
     "label_smoothing",
     "mixup",
@@ -35,188 +39,262 @@ _WORDS = 4_294_967_296.0
 _MATRIX = 2
 
 
-def gaussian_noise(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    rows: Rows | None = None,
-    epoch: int = 0,
-    seed: int = 0,
-    generator: Generator | None = None,
-    std: float = 0.1,
-) -> tuple[Tensor, Tensor]:
-    """Add independent normal noise of standard deviation `std` to every feature, in place.
+@dataclass(frozen=True)
+class gaussian_noise:  # noqa: N801 (made by the name that a config gives)
+    """Adds independent normal noise to every feature.
+
+    What is made is called with a batch: `(features, labels, *, rows, epoch, seed)`. Features are floating point, shape (B, …):
+    float32 on the CPU in C order is changed where it lies, anything else by way of such a copy, with the same draws. `rows` are the
+    records' numbers, shape (B,), uint64; default 0 … B-1. Labels are left as they are.
 
     Args:
-        features: Floating point, shape (B, …). Float32 on the CPU in C order is changed where it lies; anything else by way of
-            such a copy, with the same draws.
-        labels: Left as they are.
-        rows: The records' numbers, shape (B,); default: 0 … B-1.
-        epoch: The epoch.
-        seed: Seed of the draws.
-        generator: Draws the seed instead, if given.
         std: Standard deviation, not negative.
-
-    Returns:
-        The features given, and the labels.
 
     Raises:
         ConfigError: `std` is impossible.
-        RecordError: The features aren't floating point.
+        RecordError: When called: the features aren't floating point.
 
     Example:
         >>> import torch
-        >>> noised, _ = gaussian_noise(torch.zeros(1000, 8), torch.zeros(1000), std=0.5)
+        >>> noised, _ = gaussian_noise(std=0.5)(torch.zeros(1000, 8), torch.zeros(1000))
         >>> 0.45 < float(noised.std()) < 0.55
         True
     """
-    _within("std", std, 0.0, np.inf)
-    return _change("noise", features, rows, epoch, _seed(seed, generator), (std, 0.0)), labels
+
+    std: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the option."""
+        _within("std", self.std, 0.0, math.inf)
+
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features given, changed, and the labels."""
+        return _change("noise", features, rows, epoch, seed, (self.std, 0.0)), labels
 
 
-def feature_dropout(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    rows: Rows | None = None,
-    epoch: int = 0,
-    seed: int = 0,
-    generator: Generator | None = None,
-    p: float = 0.1,
-    scale: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Set each feature to zero with probability `p`, known to 2^-32; with `scale`, divide the others by 1 - p.
+@dataclass(frozen=True)
+class feature_dropout:  # noqa: N801 (made by the name that a config gives)
+    """Sets each feature to zero, by chance; called as `gaussian_noise` is.
 
-    The other arguments, the results and the errors are those of `gaussian_noise`.
+    Args:
+        p: Probability, known to 2^-32.
+        scale: Divide the others by 1 - p, so that the mean stays.
+
+    Raises:
+        ConfigError: `p` isn't from 0 to 1.
     """
-    _within("p", p, 0.0, 1.0)
-    if p == 1:
-        return features.zero_(), labels
-    factor = 1 / (1 - p) if scale else 1.0
-    return _change("dropout", features, rows, epoch, _seed(seed, generator), (p, factor)), labels
+
+    p: float = 0.1
+    scale: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _within("p", self.p, 0.0, 1.0)
+        if not isinstance(self.scale, bool):
+            raise ConfigError(f"scale is {self.scale!r}", remedy="choose true or false")
+
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features given, changed, and the labels."""
+        if self.p == 1:
+            return features.zero_(), labels
+        factor = 1 / (1 - self.p) if self.scale else 1.0
+        return _change("dropout", features, rows, epoch, seed, (self.p, factor)), labels
 
 
-def scale(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    rows: Rows | None = None,
-    epoch: int = 0,
-    seed: int = 0,
-    generator: Generator | None = None,
-    low: float = 0.9,
-    high: float = 1.1,
-) -> tuple[Tensor, Tensor]:
-    """Multiply each feature by a number drawn evenly from `low` to `high`.
+@dataclass(frozen=True)
+class scale:  # noqa: N801 (made by the name that a config gives)
+    """Multiplies each feature by a number drawn evenly between two; called as `gaussian_noise` is.
 
-    The other arguments, the results and the errors are those of `gaussian_noise`.
+    Args:
+        low: The least factor.
+        high: The greatest.
+
+    Raises:
+        ConfigError: `low` is above `high`, or one isn't finite.
     """
-    _within("low", low, -np.inf, high)
-    _within("high", high, low, np.inf)
-    return _change("scale", features, rows, epoch, _seed(seed, generator), (low, high)), labels
+
+    low: float = 0.9
+    high: float = 1.1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _within("high", self.high, -math.inf, math.inf)
+        _within("low", self.low, -math.inf, self.high)
+
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features given, changed, and the labels."""
+        return _change("scale", features, rows, epoch, seed, (self.low, self.high)), labels
 
 
-def mixup(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    num_classes: int,
-    rows: Rows | None = None,
-    epoch: int = 0,
-    seed: int = 0,
-    alpha: float = 0.2,
-) -> tuple[Tensor, Tensor]:
-    """Mix each record with another of its batch, by a weight from Beta(alpha, alpha) (Zhang et al., arXiv:1710.09412).
+jitter = scale
+
+
+@dataclass(frozen=True)
+class mixup:  # noqa: N801 (made by the name that a config gives)
+    """Mixes each record with another of its batch, by a weight from Beta(alpha, alpha) (Zhang et al., arXiv:1710.09412).
+
+    Called as `gaussian_noise` is, with `num_classes` besides; labels are class ids (B,) or distributions (B, C), and come back as
+    distributions (B, C), float32.
 
     A row's weight depends on its number alone. Its partner is drawn by its number among the rows of the batch, so that it
     depends on what the batch holds: it is the same again after a resume, not under another batch size or world size.
 
     Args:
-        features: As for `gaussian_noise`.
-        labels: Class ids (B,), or distributions (B, C).
-        num_classes: Number of classes C.
-        rows: The records' numbers, shape (B,); default: 0 … B-1.
-        epoch: The epoch.
-        seed: Seed of the draws.
         alpha: Positive; the smaller, the nearer are the weights to 0 and 1.
-
-    Returns:
-        The features given, changed in place, and labels as distributions (B, C), float32.
+        num_classes: Number of classes C; default: the data's.
 
     Raises:
-        ConfigError: `alpha` is impossible.
-        RecordError: A label is none of the classes, or the features aren't floating point.
+        ConfigError: An option is impossible, or nobody knows the number of classes.
+        RecordError: When called: a label is none of the classes, or the features aren't floating point.
     """
-    with needed("torch", "augmentation"):
-        import torch
 
-    _within("alpha", alpha, float(np.finfo(np.float32).tiny), np.inf)
-    soft = _soft(labels, num_classes)
-    if not len(features):
-        return features, soft
-    words = _words(_numbers(rows, len(features)), epoch, seed)
-    partners = (words[:, 0].astype(np.uint64) * np.uint64(len(features)) >> np.uint64(32)).astype(np.int64)
-    weights = _symmetric_beta(alpha, words[:, 1:])
-    plain = _plain(features)
-    if plain.numel():
-        _core.mix_rows(plain.numpy(), partners, weights)
-    share = torch.from_numpy(weights).to(soft.device)[:, None]
-    return _back(plain, features), soft * share + soft[torch.from_numpy(partners)] * (1 - share)
+    alpha: float = 0.2
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _within("alpha", self.alpha, float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))
+        _check_count(self.num_classes)
+
+    def __call__(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        *,
+        rows: Rows | None = None,
+        epoch: int = 0,
+        seed: int = 0,
+        num_classes: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features given, changed, and labels as distributions."""
+        with needed("torch", "augmentation"):
+            import torch
+
+        classes = _classes(self, self.num_classes or num_classes)
+        if not len(features):
+            return features, _soft(labels, classes)
+        plain, hard = _plain(features), None
+        if _are_soft(labels, classes):
+            soft = labels.detach().to("cpu", torch.float32, copy=True).contiguous()
+        else:
+            _check_ids(labels)
+            hard = labels.detach().to("cpu", torch.int64).contiguous().numpy()
+            soft = torch.empty(len(labels), classes)
+        if not _core.mixup(
+            plain.numpy(),
+            _numbers(rows, len(features)),
+            hard,
+            soft.numpy(),
+            seed=seed,
+            purpose=_purpose("words"),
+            epoch=epoch,
+            alpha=self.alpha,
+        ):
+            _check_classes(labels, classes)
+        return _back(plain, features), soft.to(labels.device)
 
 
-def label_smoothing(
-    features: Tensor, labels: Tensor, *, num_classes: int, eps: float = 0.1
-) -> tuple[Tensor, Tensor]:
-    """Spread a share `eps` of each label over all classes; labels become distributions (B, C), float32.
+@dataclass(frozen=True)
+class label_smoothing:  # noqa: N801 (made by the name that a config gives)
+    """Spreads a share of each label over all classes; labels become distributions (B, C), float32.
+
+    Args:
+        eps: The share.
+        num_classes: Number of classes C; default: the data's.
 
     Raises:
-        ConfigError: `eps` isn't from 0 to 1.
-        RecordError: A label is none of the classes.
+        ConfigError: `eps` isn't from 0 to 1, or nobody knows the number of classes.
+        RecordError: When called: a label is none of the classes.
     """
-    _within("eps", eps, 0.0, 1.0)
-    return features, _soft(labels, num_classes) * (1 - eps) + eps / num_classes
+
+    eps: float = 0.1
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _within("eps", self.eps, 0.0, 1.0)
+        _check_count(self.num_classes)
+
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, num_classes: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features, and labels as distributions."""
+        classes = _classes(self, self.num_classes or num_classes)
+        return features, _soft(labels, classes) * (1 - self.eps) + self.eps / classes
 
 
-def label_noise(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    num_classes: int,
-    rows: Rows | None = None,
-    epoch: int = 0,
-    seed: int = 0,
-    p: float = 0.1,
-) -> tuple[Tensor, Tensor]:
-    """Change each class label, with probability `p`, into one of the others, all alike.
+@dataclass(frozen=True)
+class label_noise:  # noqa: N801 (made by the name that a config gives)
+    """Changes each class label, by chance, into one of the others, all alike; called as `mixup` is.
+
+    Args:
+        p: Probability.
+        num_classes: Number of classes; default: the data's.
 
     Raises:
-        ConfigError: `p` isn't from 0 to 1.
-        RecordError: A label is none of the classes, or labels are distributions already.
+        ConfigError: `p` isn't from 0 to 1, or nobody knows the number of classes.
+        RecordError: When called: a label is none of the classes, or labels are distributions already.
     """
-    with needed("torch", "augmentation"):
-        import torch
 
-    _within("p", p, 0.0, 1.0)
-    _check_classes(labels, num_classes)
-    if not len(labels):
-        return features, labels
-    words = _words(_numbers(rows, len(labels)), epoch, seed)
-    steps = 1 + (words[:, 1].astype(np.uint64) * np.uint64(num_classes - 1) >> np.uint64(32)).astype(np.int64)
-    steps[words[:, 0] >= p * _WORDS] = 0
-    return features, (labels + torch.from_numpy(steps).to(labels.device)) % num_classes
+    p: float = 0.1
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _within("p", self.p, 0.0, 1.0)
+        _check_count(self.num_classes)
+
+    def __call__(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        *,
+        rows: Rows | None = None,
+        epoch: int = 0,
+        seed: int = 0,
+        num_classes: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features, and the labels, of which some are others."""
+        with needed("torch", "augmentation"):
+            import torch
+
+        classes = _classes(self, self.num_classes or num_classes)
+        _check_classes(labels, classes)
+        if not len(labels):
+            return features, labels
+        words = _words(_numbers(rows, len(labels)), epoch, seed)
+        steps = 1 + (words[:, 1].astype(np.uint64) * np.uint64(classes - 1) >> np.uint64(32)).astype(np.int64)
+        steps[words[:, 0] >= self.p * _WORDS] = 0
+        return features, (labels + torch.from_numpy(steps).to(labels.device)) % classes
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    if not (np.isfinite(value) and low <= value <= high):
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigError(f"{name} is {value!r}", remedy=f"choose a number from {low} to {high}")
+    if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name} is {value}", remedy=f"choose a finite number from {low} to {high}")
 
 
-def _seed(seed: int, generator: Generator | None) -> int:
-    if generator is None:
-        return seed
-    import torch
+def _check_count(num_classes: int | None) -> None:
+    if num_classes is not None and (
+        isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2  # noqa: PLR2004
+    ):
+        raise ConfigError(f"num_classes is {num_classes!r}", remedy="choose a whole number from 2 on")
 
-    return int(torch.randint(1 << 62, (), generator=generator))
+
+def _classes(of: object, num_classes: int | None) -> int:
+    if num_classes is None:
+        raise ConfigError(
+            f"{type(of).__name__} wants the number of classes",
+            remedy=f"say {type(of).__name__}(num_classes=…)",
+        )
+    return num_classes
 
 
 def _numbers(rows: Rows | None, count: int) -> Rows:
@@ -233,17 +311,6 @@ def _words(rows: Rows, epoch: int, seed: int) -> npt.NDArray[np.uint32]:
 
     drawn = pa.record_batch(_core.random_words(seed, _purpose("words"), rows, 1, epoch))
     return np.frombuffer(drawn["words"].buffers()[1], np.uint32).reshape(len(rows), 4)
-
-
-def _symmetric_beta(alpha: float, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-    # t of 2 alpha degrees of freedom by Bailey's polar method (Math. Comp. 62, 1994), as Devroye's "Random variate
-    # generation in one line of code" (WSC 1996) takes it to the symmetric beta distribution.
-    uniform, angle, sign = ((words[:, at] + 0.5) / _WORDS for at in range(3))
-    with np.errstate(over="ignore"):  # an infinite t is a weight of 0 or 1
-        squared = (uniform ** (-1 / alpha) - 1) * np.cos(2 * np.pi * angle) ** 2
-        distance = 0.5 / np.sqrt(1 + 1 / np.maximum(squared, np.finfo(np.float64).tiny))
-    weights: npt.NDArray[np.float32] = (0.5 + np.copysign(distance, sign - 0.5)).astype(np.float32)
-    return weights
 
 
 def _change(
@@ -275,12 +342,16 @@ def _back(plain: Tensor, features: Tensor) -> Tensor:
     return features if plain.data_ptr() == features.data_ptr() else features.copy_(plain)
 
 
-def _check_classes(labels: Tensor, num_classes: int) -> None:
+def _check_ids(labels: Tensor) -> None:
     if labels.ndim != 1 or labels.is_floating_point():
         raise RecordError(
             f"labels of shape {tuple(labels.shape)}, {labels.dtype}, are no class ids",
             remedy="put label_noise before mixup and label_smoothing, and give labels of kind class",
         )
+
+
+def _check_classes(labels: Tensor, num_classes: int) -> None:
+    _check_ids(labels)
     if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < num_classes):
         raise RecordError(
             f"labels from {int(labels.min())} to {int(labels.max())} are not all of {num_classes} classes",
@@ -288,11 +359,16 @@ def _check_classes(labels: Tensor, num_classes: int) -> None:
         )
 
 
+def _are_soft(labels: Tensor, num_classes: int) -> bool:
+    return labels.ndim == _MATRIX and labels.is_floating_point() and labels.shape[1] == num_classes
+
+
 def _soft(labels: Tensor, num_classes: int) -> Tensor:
     with needed("torch", "augmentation"):
         import torch
 
-    if labels.ndim == _MATRIX and labels.is_floating_point() and labels.shape[1] == num_classes:
+    if _are_soft(labels, num_classes):
         return labels.float()
     _check_classes(labels, num_classes)
-    return torch.nn.functional.one_hot(labels.long(), num_classes).float()
+    soft = torch.zeros(len(labels), num_classes, device=labels.device)
+    return soft.scatter_(1, labels.long()[:, None], 1.0)

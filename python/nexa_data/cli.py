@@ -312,7 +312,7 @@ def schema() -> None:
 @config_app.command("check")
 def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) -> None:
     """Check a config without touching its data. With --json it is printed, all defaults filled in."""
-    from nexa_data.augment import batch_augmentor
+    from nexa_data.augment import check_augmentations
     from nexa_data.filters.columns import parse_label_filters
     from nexa_data.pipeline import DataPipeline
 
@@ -322,7 +322,7 @@ def check(config: _ConfigPath, changes: _Set = None, *, as_json: _Json = False) 
     else:
         for source in loaded.data.mixture.sources:
             parse_label_filters(source.filters)
-    batch_augmentor(loaded)
+    check_augmentations(loaded)
     if as_json:
         show_json(redacted(loaded.model_dump(mode="json", by_alias=True)))
     else:

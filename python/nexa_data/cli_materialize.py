@@ -193,6 +193,7 @@ def _write_soft_targets(
             output_dir,
             form=form,  # type: ignore[arg-type]
             columns=columns,
+            origin=None if form == "json" else source,
             **writing,
         )
     return path, found, count[0]
@@ -211,7 +212,7 @@ def _write_tokens(
     top_k = options.pop("top_k", None) or found.most_alternatives()
     with Bar("writing", "records") as bar:
         batches, count = _counted(found.batches(), bar, found.rows, lambda batch: batch.num_rows)
-        path = materialize_token_targets(batches, output_dir, top_k=top_k, **options)
+        path = materialize_token_targets(batches, output_dir, top_k=top_k, origin=source, **options)
     return path, found, count[0]
 
 

@@ -30,6 +30,7 @@ def materialize_distilled_dataset(  # noqa: PLR0913 (a keyword each)
     split: str | Mapping[str, float] = "train",
     seed: int = 0,
     shard_bytes: int | None = None,
+    origin: Path | str | None = None,
 ) -> Path:
     r"""Write teacher probabilities and targets, streamed, in memory that doesn't grow with them.
 
@@ -62,6 +63,7 @@ def materialize_distilled_dataset(  # noqa: PLR0913 (a keyword each)
             by a stable hash of the row's number.
         seed: Another seed gives another cut.
         shard_bytes: Arrow forms: bytes of a shard; memory holds three. Default 16 MiB.
+        origin: Arrow forms: path of what the rows come from, for `nexa-data artifacts lineage`.
 
     Returns:
         Path of the file: `distilled_dataset.json`, or the artifact's `catalog.jsonl`.
@@ -88,10 +90,16 @@ def materialize_distilled_dataset(  # noqa: PLR0913 (a keyword each)
         shards = ShardForm(
             sparse=form == "sparse", dtype=dtype, top_k=top_k, split=split, seed=seed, shard_bytes=shard_bytes
         )
-        return materialize_shards(checked_rows(probabilities, targets, columns), folder, shards)
+        return materialize_shards(checked_rows(probabilities, targets, columns), folder, shards, origin)
     if form != "json":
         raise ConfigError(f"there is no form {form!r}", remedy="known: json, arrow, sparse")
-    others = {"dtype": dtype, "top_k": top_k, "columns": columns, "shard_bytes": shard_bytes}
+    others: dict[str, Any] = {
+        "dtype": dtype,
+        "top_k": top_k,
+        "columns": columns,
+        "shard_bytes": shard_bytes,
+        "origin": origin,
+    }
     given = [name for name, value in others.items() if value is not None] + ["split"] * (split != "train")
     if given:
         raise ConfigError(

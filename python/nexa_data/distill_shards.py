@@ -65,7 +65,9 @@ class ShardForm:
         return self.top_k or _TOP_K
 
 
-def materialize_shards(rows: Iterator[Rows], output_dir: Path, form: ShardForm) -> Path:
+def materialize_shards(
+    rows: Iterator[Rows], output_dir: Path, form: ShardForm, origin: Path | str | None = None
+) -> Path:
     """Write checked rows as an artifact of kind `dataset` and return the path of its catalog.
 
     Raises:
@@ -80,6 +82,7 @@ def materialize_shards(rows: Iterator[Rows], output_dir: Path, form: ShardForm) 
         plan,
         describe=lambda: (made.metadata(), {}),
         inputs={"form": "sparse" if form.sparse else "arrow"},
+        origin=origin,
     )
     return meta.path / CATALOG_NAME
 

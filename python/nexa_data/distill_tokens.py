@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_TABLE_NAME", "materialize_token_targets"]
 
 
-def materialize_token_targets(
+def materialize_token_targets(  # noqa: PLR0913 (a keyword each)
     completions: Iterable[pa.RecordBatch],
     output_dir: Path,
     *,
@@ -28,6 +28,7 @@ def materialize_token_targets(
     split: str | Mapping[str, float] = "train",
     seed: int = 0,
     shard_bytes: int | None = None,
+    origin: Path | str | None = None,
 ) -> Path:
     """Write completions and their tokens' alternatives as an artifact of kind `dataset`, streamed.
 
@@ -50,6 +51,7 @@ def materialize_token_targets(
         split: The split that all rows are in, or the share of each, by a stable hash of the row's number.
         seed: Another seed gives another cut.
         shard_bytes: Bytes of a shard; default 16 MiB.
+        origin: Path of what the completions come from, for `nexa-data artifacts lineage`.
 
     Returns:
         Path of the artifact's `catalog.jsonl`.
@@ -95,5 +97,7 @@ def materialize_token_targets(
         known = {"features": None, "label": None, "columns": fields, "tokens": tokens}
         return known, {TOKEN_TABLE_NAME: table.dumps()} if table.by_bytes else {}
 
-    meta = made_artifact(batches(), output_dir, plan, describe=describe, inputs={"form": "tokens"})
+    meta = made_artifact(
+        batches(), output_dir, plan, describe=describe, inputs={"form": "tokens"}, origin=origin
+    )
     return meta.path / CATALOG_NAME

@@ -287,7 +287,7 @@ class DataPipeline:
 
         if split not in SPLITS:
             raise ConfigError(f"there is no split {split!r}", remedy=f"known: {', '.join(SPLITS)}")
-        augment = batch_augmentor(self.config) if split == "train" else None
+        augment = batch_augmentor(self.config, self.layout.num_classes) if split == "train" else None
         size = self.config.data.batch_size
         # Features, and labels where there are some.
         columns: list[list[npt.NDArray[Any]]] = [[]] if self.config.data.label_config is None else [[], []]

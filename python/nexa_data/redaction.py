@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["REDACTED", "SHORTEST_SECRET", "redact_text", "redacted"]
+__all__ = ["REDACTED", "SHORTEST_SECRET", "environment_secrets", "redact_text", "redacted"]
 
 REDACTED = "[redacted]"
 
@@ -55,7 +55,7 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
         >>> redact_text("https://me:hunter2@host/x?sig=abc&part=1")
         'https://[redacted]@host/x?sig=[redacted]&part=1'
     """
-    for secret in sorted({*secrets, *_environment()}, key=len, reverse=True):
+    for secret in sorted({*secrets, *environment_secrets().values()}, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, REDACTED)
     text = _LOOKS_SECRET.sub(REDACTED, text)
@@ -90,6 +90,10 @@ def _names_secret(name: Any) -> bool:
     return bool(_SECRET_NAME.search(text)) and not _COUNTS.search(text)
 
 
-def _environment() -> Iterable[str]:
-    """Return the values of variables that are secrets; paths, such as a socket's, are none."""
-    return (value for name, value in os.environ.items() if _names_secret(name) and not value.startswith("/"))
+def environment_secrets() -> dict[str, str]:
+    """Return the variables that are secrets; short values and paths, such as a socket's, are none."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if _names_secret(name) and len(value) >= SHORTEST_SECRET and not value.startswith("/")
+    }

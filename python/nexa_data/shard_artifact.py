@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nexa_data.artifacts import FORMAT_VERSION, ArtifactWriter
+from nexa_data.artifacts import FORMAT_VERSION, ArtifactWriter, is_complete, read_meta
 from nexa_data.batch_output import BatchOutput
 from nexa_data.catalog import CATALOG_NAME, ShardCatalog
 from nexa_data.config import SPLITS
@@ -22,7 +23,6 @@ from nexa_data.shard_output import WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -81,6 +81,7 @@ def made_artifact(
     *,
     describe: _Describe,
     inputs: Mapping[str, Any],
+    origin: Path | str | None = None,
 ) -> ArtifactMeta:
     """Write record batches as shards with a catalog, and publish them at `destination` in one step.
 
@@ -90,7 +91,8 @@ def made_artifact(
         plan: How rows are cut.
         describe: Called when all rows have come; returns what of `dataset_metadata.json` is known then, and files of
             further payload by name.
-        inputs: What it is made from, for `meta.json`.
+        inputs: How it is made, for `meta.json`.
+        origin: Path of what the rows come from: an artifact, or a file.
 
     Raises:
         RecordError: A split of non-zero share got no row, or the batches don't agree.
@@ -98,6 +100,12 @@ def made_artifact(
     """
     name = os.path.basename(os.path.abspath(destination))  # noqa: PTH100, PTH119 (as ArtifactWriter takes it)
     labels = {"dataset_name": name, "format_version": str(FORMAT_VERSION)}
+    if origin is not None:
+        source = Path(origin).resolve()
+        inputs = {**inputs, "source": str(source)}
+        folder = next(filter(is_complete, (source, source.parent)), None)
+        if folder is not None:
+            labels["source_hash"] = read_meta(folder).hash
     with ArtifactWriter(destination, kind=DATASET_KIND, inputs=inputs, labels=labels) as writer:
         try:
             return _write(batches, writer, plan, describe, name)

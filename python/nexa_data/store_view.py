@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ __all__ = ["Garbage", "Origin", "Stored", "collect_garbage", "find_artifacts", "
 
 _DEEPEST = 8
 _PARTIAL = ".partial"
+_INSIDE = 2
+"""Folders below an artifact's that a reference may lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +169,35 @@ def _references(meta: ArtifactMeta) -> list[tuple[str, str | None]]:
         said = meta.inputs.get(name)
         listed = said if isinstance(said, list) else [said]
         found += [(each, known) for each in listed if isinstance(each, str) and each]
-    return found
+    # What a teacher was asked about: files with their digests.
+    files = meta.inputs.get("files")
+    return found + [(str(each), None) for each in (files if isinstance(files, dict) else ())]
+
+
+def _artifact_of(where: str) -> Path | None:
+    """Return the folder of the artifact that a path or pattern leads into, None if it leads into none."""
+    path = Path(where.removeprefix("file://")).expanduser()
+    if "://" in where.removeprefix("file://") or (os.sep not in where and not path.exists()):
+        return None
+    while glob.has_magic(str(path)):
+        path = path.parent
+    path = path.resolve()
+    return next(filter(is_complete, (path, *path.parents[:_INSIDE])), None)
 
 
 def _input(where: str, known: str | None, seen: set[str]) -> Origin:
-    path = Path(where)
-    folder = path.parent if path.name == "catalog.jsonl" else path
-    if folder.is_dir() and is_complete(folder):
+    folder = _artifact_of(where)
+    if folder is not None:
         try:
             return _origin(read_meta(folder), seen, known)
         except ArtifactError:
             return Origin("artifact", where, "damaged")
+    path = Path(where.removeprefix("file://")).expanduser()
     there = "://" in where or path.exists() or _matches(where) or os.sep not in where
     return Origin("source", where, "there" if there else "gone")
 
 
 def _matches(pattern: str) -> bool:
-    import glob
-
     return glob.has_magic(pattern) and bool(glob.glob(pattern, recursive=True))  # noqa: PTH207 (patterns may be absolute)
 
 
@@ -219,10 +233,11 @@ def find_garbage(store: Path, *, keep: int = 1, older_than_s: float = 0.0) -> li
     found = find_artifacts(store)
     now = time.time()
     needed = {
-        str(Path(where).parent if Path(where).name == "catalog.jsonl" else Path(where))
+        folder
         for each in found
         if each.meta is not None
         for where, _ in _references(each.meta)
+        if (folder := _artifact_of(where)) is not None
     }
     garbage: list[Garbage] = []
     versions: dict[tuple[Path, str], list[Stored]] = {}
@@ -235,7 +250,7 @@ def find_garbage(store: Path, *, keep: int = 1, older_than_s: float = 0.0) -> li
         group.sort(key=lambda each: each.meta.created_at if each.meta else "", reverse=True)
         for each in group[keep:]:
             age = now - _created(each)
-            if not each.latest and str(each.path) not in needed and age >= older_than_s:
+            if not each.latest and each.path not in needed and age >= older_than_s:
                 garbage.append(Garbage(each.path, "an older version", _size(each.path)))
     return sorted(garbage, key=lambda each: str(each.path))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from nexa_data.artifacts import METADATA_NAME, is_complete, read_meta
+from nexa_data.artifact_facts import class_count
+from nexa_data.artifacts import is_complete, read_meta
 from nexa_data.catalog import CATALOG_NAME, is_catalog
 from nexa_data.errors import ConfigError, ShardNotFoundError
 from nexa_data.findings import Finding, Severity, refuses
@@ -112,7 +112,7 @@ def _quality(target: str, path: Path, asked: Asked) -> QualityReport | None:
     if asked.reference is not None:
         reference, of = _reference(asked.reference, asked)
         drift = measure_drift(measured, reference, of)
-    seen = Seen(measured, _num_classes(folder) if _is_ours(path) else None, drift)
+    seen = Seen(measured, class_count(folder) if _is_ours(path) else None, drift)
     meta = read_meta(folder) if _is_ours(path) and is_complete(folder) else None
     return quality_report(
         measured,
@@ -129,15 +129,6 @@ def _quality(target: str, path: Path, asked: Asked) -> QualityReport | None:
 
 def _has_rows(folder: Path, path: Path) -> bool:
     return path.is_file() or (folder / CATALOG_NAME).is_file()
-
-
-def _num_classes(folder: Path) -> int | None:
-    file = folder / METADATA_NAME
-    if not file.is_file():
-        return None
-    label = json.loads(file.read_bytes()).get("label") or {}
-    classes: int | None = label.get("num_classes")
-    return classes
 
 
 def _reference(target: str, asked: Asked) -> tuple[QualityStatistics, Target]:

@@ -86,6 +86,11 @@ class Endpoint:
                 f"OPENAI_BASE_URL {clean_endpoint(url)!r} is no web address",
                 remedy="for example http://127.0.0.1:8000/v1",
             )
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"OPENAI_BASE_URL {clean_endpoint(url)} holds a user or password (not shown), beside which no key can be sent",
+                remedy="take it out of the address, and set OPENAI_API_KEY",
+            )
         if parts.scheme == "http" and not _is_loopback(url) and not allow_http:
             raise ConfigError(
                 f"OPENAI_BASE_URL {clean_endpoint(url)} is plain http to another machine: key and prompts would travel "

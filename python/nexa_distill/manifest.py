@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from nexa_data.config_source import ConfigSource
 from nexa_data.errors import ConfigError, NexaError
+from nexa_data.redaction import environment_secrets
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from nexa_distill.manifest_sections import (
@@ -261,11 +262,12 @@ def _read_file(path: Path) -> ConfigSource:
 
 
 def _refuse_keys(read: ConfigSource, value: Any, keys: tuple[str | int, ...], secret: str | None) -> None:
-    """Refuse a manifest that holds an API key, by its name or by its look."""
+    """Refuse a manifest that holds an API key, by its name or by its look, or what the environment keeps secret."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             if str(name).lower() in _KEY_NAMES and isinstance(item, str):
                 raise _holds_key(read, (*keys, str(name)))
+            _refuse_keys(read, str(name), keys, secret)
             _refuse_keys(read, item, (*keys, str(name)), secret)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -274,6 +276,13 @@ def _refuse_keys(read: ConfigSource, value: Any, keys: tuple[str | int, ...], se
         known = secret is not None and len(secret) >= _SHORTEST_KEY and secret in value
         if known or _KEY_LIKE.search(value):
             raise _holds_key(read, keys)
+        held = next((name for name, each in environment_secrets().items() if each in value), None)
+        if held is not None:
+            raise ConfigError(
+                f"{read.place(keys)}: {'.'.join(map(str, keys))} holds the value of the variable {held} (not shown), "
+                "and would be sent to the teacher or written beside its answers",
+                remedy="take it out of the manifest; if it is no secret, unset the variable",
+            )
 
 
 def _holds_key(read: ConfigSource, keys: tuple[str | int, ...]) -> NexaError:

@@ -197,10 +197,18 @@ class Service(ABC):
 class EchoUpstream(Service):
     """Answers each prompt with itself in upper case, and counts tokens as a pure function of the prompt."""
 
-    def __init__(self, *, finish_reason: str = "stop", extra: str = "", usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        finish_reason: str = "stop",
+        extra: str = "",
+        usage: Usage | None = None,
+        logprobs: dict[str, Any] | None = None,
+    ) -> None:
         self.calls: list[Call] = []
         self._finish_reason = finish_reason
         self._extra = extra
+        self._logprobs = logprobs
         self._usage = usage or usage_of
         super().__init__()
 
@@ -208,7 +216,7 @@ class EchoUpstream(Service):
         prompt = prompt_of(body)
         self.calls.append(Call(prompt, SOUND, head, body))
         usage = self._usage(prompt, json.loads(body).get("max_tokens", 8))
-        document = echoed(prompt + self._extra, usage, self._finish_reason)
+        document = echoed(prompt + self._extra, usage, self._finish_reason, self._logprobs)
         client.write(message(200, document, {"content-type": JSON}))
         await client.drain()
         return True
@@ -219,11 +227,16 @@ def usage_of(prompt: str, max_tokens: int) -> tuple[int, int]:
     return 1 + len(prompt) % 5, 1 + sum(prompt.encode()) % max_tokens
 
 
-def echoed(prompt: str, tokens: tuple[int, int], finish_reason: str = "stop") -> bytes:
+def echoed(
+    prompt: str,
+    tokens: tuple[int, int],
+    finish_reason: str = "stop",
+    logprobs: dict[str, Any] | None = None,
+) -> bytes:
     """Return what the echo answers."""
     said = {"role": "assistant", "content": prompt.upper()}
     usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
-    choice = {"index": 0, "message": said, "finish_reason": finish_reason, "logprobs": None}
+    choice = {"index": 0, "message": said, "finish_reason": finish_reason, "logprobs": logprobs}
     return json.dumps({"model": "echo-1", "choices": [choice], "usage": usage}).encode()
 
 

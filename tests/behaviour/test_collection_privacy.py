@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 from collection_job import KEY, CollectionJob, prompts, run_here
 from fault_proxy import SOUND, EchoUpstream, faulty, refused
+from nexa_data.cli import main as cli
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fault_proxy import Fault
 
+WORD = "swordfish-in-a-variable"
 PRIVATE_PROMPT = (
     "the first line of a diary from 1999\nand a second,\tmuch more private one that nobody may see"
 )
@@ -114,6 +117,78 @@ def test_a_manifest_with_a_key_is_refused_without_showing_it(
     assert ended.code == 2
     assert "OPENAI_API_KEY" in ended.err
     assert KEY not in ended.err + ended.out
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"model": f"m-{WORD}"},
+        {"system_prompt": f"the password is {WORD}"},
+        {"template": f"{{prompt}} {WORD}"},
+        {"extra_body": {"user": [WORD]}},
+        {"extra_body": {WORD: 1}},
+        {"json_schema": {"type": "object", "description": WORD}},
+        {"labels": ["yes", WORD]},
+        {"carry_columns": [WORD]},
+        {"output_dir": f"out/{WORD}"},
+        {"input": f"{WORD}.jsonl"},
+    ],
+    ids=lambda place: next(iter(place)),
+)
+def test_a_manifest_with_what_the_environment_keeps_secret_is_refused_without_showing_it(
+    tmp_path: Path, place: dict[str, object]
+) -> None:
+    with faulty() as proxy:
+        job = CollectionJob(tmp_path, proxy.url, prompts(2))
+        job.settings.update(place)
+        for arguments in ((), ("--dry-run",), ("--json",)):
+            ended = run_here(job, *arguments, DATABASE_PASSWORD=WORD)
+            assert ended.code == 2
+            assert "DATABASE_PASSWORD" in ended.err
+            assert WORD not in ended.err + ended.out
+        assert proxy.calls == []
+    (tmp_path / "manifest.json").unlink()
+    assert_unseen(tmp_path, secret=WORD)
+
+
+def test_an_address_with_a_password_is_refused_without_showing_it(tmp_path: Path) -> None:
+    job = CollectionJob(tmp_path, f"http://me:{WORD}@127.0.0.1:9/v1", prompts(2))
+    ended = run_here(job)
+    assert ended.code == 2
+    assert "set OPENAI_API_KEY" in ended.err
+    assert_unseen(tmp_path, ended.out, ended.err, secret=WORD)
+
+
+def test_no_command_on_the_way_to_a_dataset_writes_a_secret(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", WORD)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    tokens = [{"token": token, "logprob": math.log(0.5), "bytes": [ord(token)]} for token in "AB"]
+    upstream = EchoUpstream(logprobs={"content": [{**tokens[0], "top_logprobs": tokens}]})
+    settings = {"labels": ["A", "B"], "top_logprobs": 2}
+    try:
+        job = CollectionJob(tmp_path, f"{upstream.url}?api_key={WORD}", prompts(20), **settings)
+        for arguments in (("--dry-run",), ("--json",), ()):
+            ended = run_here(job, *arguments)
+            assert ended.code == 0, ended.err
+            assert_unseen(tmp_path, ended.out, ended.err, secret=WORD)
+    finally:
+        upstream.stop()
+    answers, made = str(job.output), str(tmp_path / "made")
+    for command in (
+        ["distill", "materialize", answers, made, "--form", "arrow"],
+        ["artifacts", "list", str(tmp_path), "--json"],
+        ["artifacts", "show", answers],
+        ["artifacts", "lineage", made],
+        ["validate", made, "--output", str(tmp_path / "report")],
+        ["inspect", answers, "--json"],
+    ):
+        assert cli([*command]) == 0, command
+    told = capfd.readouterr()
+    assert str(tmp_path / "in.jsonl") in told.out
+    for secret in (KEY, WORD):
+        assert_unseen(tmp_path, told.out, told.err, secret=secret)
 
 
 def test_plain_http_to_another_machine_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:

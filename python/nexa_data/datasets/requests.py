@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from nexa_data import _core
     from nexa_data.datasets.orders import EpochOrder
     from nexa_data.datasets.shards import ShardDataset
@@ -78,6 +82,10 @@ class BatchRequest(Sequence[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.native.records(self.start, self.rows))
+
+    def numbers(self) -> npt.NDArray[np.uint64]:
+        """Return the record numbers as an array, shape (rows,)."""
+        return np.frombuffer(self.native.record_bytes(self.start, self.rows), np.uint64)
 
     def __add__(self, other: Sequence[int]) -> list[int]:
         return [*self, *other]

@@ -8,8 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from nexa_data import _core
 from nexa_data.artifacts import digest_text
 from nexa_data.datasets.finish import Finish, Records, Whole, apart
@@ -27,6 +25,7 @@ with needed("torch", "ShardDataset"):
     from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
@@ -321,7 +320,7 @@ class ShardDataset(Dataset[Any]):
                 *(tensors[k] for k in at),
                 epoch=request.order.epoch,
                 position=request.start,
-                rows=np.array(list(request), np.uint64),
+                rows=request.numbers(),
             )
             for k, tensor in zip(at, changed, strict=True):
                 tensors[k] = tensor

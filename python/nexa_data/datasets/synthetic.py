@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from nexa_data.config import DataConfig
     from nexa_data.datasets.rows import RowSource
 
-__all__ = ["SyntheticClassificationDataset", "build"]
+__all__ = ["DEFAULT_CLASSES", "SyntheticClassificationDataset", "build"]
 
 _BLOCK_ROWS = 65_536
-_DEFAULT_CLASSES = 10
+DEFAULT_CLASSES = 10
 _MOST_SAMPLES = 1 << 62
 
 
@@ -75,7 +75,7 @@ class SyntheticClassificationDataset:
         self,
         num_samples: int = 10_000,
         num_features: int = 32,
-        num_classes: int = _DEFAULT_CLASSES,
+        num_classes: int = DEFAULT_CLASSES,
         seed: int = 0,
         *,
         class_sep: float = 1.0,
@@ -170,11 +170,9 @@ class SyntheticClassificationDataset:
             import torch
 
         numbers = [self._number(index) for index in indices]
-        if "_tensors" in self.__dict__:
-            features, labels = (part[numbers] for part in self._tensors)
-        else:
-            made = self.rows(numbers)
-            features, labels = (torch.from_numpy(part.copy()) for part in made)
+        features, labels = (
+            torch.from_numpy(part if part.flags.writeable else part.copy()) for part in self.rows(numbers)
+        )
         return list(zip(features, labels, strict=True))
 
     def _number(self, index: int) -> int:
@@ -219,7 +217,19 @@ class SyntheticClassificationDataset:
         Args:
             numbers: Their numbers, in any order, from 0.
         """
+        if "_tensors" in self.__dict__:
+            wanted = np.asarray(numbers, np.int64)
+            features, labels = (part[wanted].detach().cpu().numpy() for part in self._tensors)
+            return features, labels
         return self._arrays(self._made.rows(np.ascontiguousarray(numbers, np.uint64)))
+
+    def materialize(self) -> SyntheticClassificationDataset:
+        """Return a dataset that holds the records in memory, whatever this one makes them of."""
+        return SyntheticClassificationDataset.from_tensors(self.features, self.labels, like=self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the native maker of records out, which another process plans for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_made"}
 
     def _arrays(self, made: _core.ArrowBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         import pyarrow as pa
@@ -244,16 +254,17 @@ class SyntheticClassificationDataset:
 
         from nexa_data.datasets.rows import RowBatch, RowSource, column_array
 
-        schema = pa.schema([("features", pa.list_(pa.float32(), self.num_features)), ("label", pa.int64())])
+        def batch(features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> pa.RecordBatch:
+            columns = [column_array(features, "synthetic.features"), column_array(labels, "synthetic.label")]
+            return pa.record_batch(columns, ["features", "label"])
 
         def batches() -> Iterator[RowBatch]:
             first = 0
             for features, labels in self.blocks():
-                columns: list[pa.Array] = [column_array(features, "synthetic.features"), pa.array(labels)]
-                yield RowBatch("synthetic", first, pa.record_batch(columns, schema=schema))
+                yield RowBatch("synthetic", first, batch(features, labels))
                 first += len(labels)
 
-        return RowSource(schema, batches, "dataset 'synthetic'")
+        return RowSource(batch(*self.rows([0])).schema, batches, "dataset 'synthetic'")
 
 
 def build(data: DataConfig) -> Any:
@@ -264,7 +275,7 @@ def build(data: DataConfig) -> Any:
     made = SyntheticClassificationDataset(
         wanted.num_samples,
         wanted.num_features,
-        wanted.num_classes or _DEFAULT_CLASSES,
+        wanted.num_classes or DEFAULT_CLASSES,
         wanted.seed,
         class_sep=wanted.class_sep,
         n_informative=wanted.n_informative,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nexa_data.artifact_facts import class_count
 from nexa_data.augment import batch_augmentor
 from nexa_data.datasets.finish import MASK
 from nexa_data.datasets.packed import PackedDataset
@@ -77,7 +78,7 @@ def loader_parts(
         split,
         columns=columns,
         as_dict=data.batch.as_dict,
-        augment=batch_augmentor(config) if train else None,
+        augment=batch_augmentor(config, _classes(sources)) if train else None,
         finish=finish,
         hold=hold,
         convert=data.batch.convert,
@@ -90,6 +91,11 @@ def loader_parts(
     kind = DistributedShardSampler if ranks.world_size > 1 else ShardSampler
     plan = _plan(config, orders.order(0).records, ranks, train=train)
     return dataset, kind(dataset, plan, seed=config.seed, shuffle=shuffle, lane=ranks.lane, orders=orders)
+
+
+def _classes(sources: Sequence[ShardSource]) -> int | None:
+    """Return the number of classes that the sources' artifacts say they have, the most of them."""
+    return max(filter(None, (class_count(source.folder) for source in sources)), default=None)
 
 
 def _check_packable(config: Config, finish: Finish, *, train: bool, borrow: bool) -> None:

@@ -59,7 +59,7 @@ mod _core {
     #[pymodule_export]
     use crate::quality::{Duplicates, RowStatistics};
     #[pymodule_export]
-    use crate::random::{ClassificationRecords, augment_rows, mix_rows, random_words};
+    use crate::random::{ClassificationRecords, augment_rows, mixup, random_words};
     #[pymodule_export]
     use crate::row_mask::{LabelKeys, RowMask};
     #[pymodule_export]

@@ -7,6 +7,7 @@ use nexa_batch::{LabelRule, Mixing, ShardSpec, Stop};
 use nexa_filter::LabelSet;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::door::long_work;
 use crate::errors::Raised;
@@ -134,6 +135,17 @@ impl Order {
             }
             found
         }))
+    }
+
+    /// Return what `records` returns as bytes, eight a number.
+    fn record_bytes<'py>(&self, py: Python<'py>, start: u64, rows: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let found = self.records(py, start, rows)?;
+        PyBytes::new_with(py, size_of_val(found.as_slice()), |bytes| {
+            for (place, number) in bytes.as_chunks_mut().0.iter_mut().zip(&found) {
+                *place = number.to_ne_bytes();
+            }
+            Ok(())
+        })
     }
 
     /// Return the ranges (first, end) of records that positions `start..start + rows` are taken from, in the order of need.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
-use nexa_random::{Classification, Shape, Stream};
+use nexa_random::{Classification, Mixup, Shape, Stream};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -152,35 +152,49 @@ pub(crate) fn augment_rows(
     Ok(())
 }
 
-/// Mix each row of a batch of float32 with its partner (int64) in place, by its weight (float32).
+/// Mix each row of a batch of float32 with another of it, in place, by what its number (uint64) draws.
+///
+/// With `labels`, class ids (int64), `soft` (float32) becomes their mixed distributions; without, it holds distributions, which
+/// are mixed where they lie. Returns whether all labels are classes: if not, nothing is changed.
 #[pyfunction]
-pub(crate) fn mix_rows(
+#[pyo3(signature = (features, rows, labels, soft, *, seed, purpose, epoch, alpha))]
+#[expect(clippy::too_many_arguments, reason = "one for each thing that the numbers depend on, by name")]
+pub(crate) fn mixup(
     py: Python<'_>,
-    batch: &Bound<'_, PyAny>,
-    partners: &Bound<'_, PyAny>,
-    weights: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let (partners, weights) = (View::of(partners, "partners")?, View::of(weights, "weights")?);
-    let mut view = ViewMut::of(batch, "batch")?;
-    let weights: Vec<f32> = weights.bytes().as_chunks().0.iter().copied().map(f32::from_ne_bytes).collect();
-    let partners: Vec<usize> =
-        words(partners.bytes()).iter().map(|&row| usize::try_from(row).unwrap_or(usize::MAX)).collect();
-    let values = view.floats()?;
-    let rows = weights.len();
-    if rows == 0
-        || values.len() % rows != 0
-        || partners.len() != rows
-        || partners.iter().any(|&row| row >= rows)
+    features: &Bound<'_, PyAny>,
+    rows: &Bound<'_, PyAny>,
+    labels: Option<&Bound<'_, PyAny>>,
+    soft: &Bound<'_, PyAny>,
+    seed: u64,
+    purpose: u64,
+    epoch: u32,
+    alpha: f32,
+) -> PyResult<bool> {
+    let (numbers, labels) =
+        (View::of(rows, "rows")?, labels.map(|labels| View::of(labels, "labels")).transpose()?);
+    let rows = words(numbers.bytes());
+    let labels: Option<Vec<i64>> =
+        labels.map(|labels| labels.bytes().as_chunks().0.iter().copied().map(i64::from_ne_bytes).collect());
+    let (mut features, mut soft) = (ViewMut::of(features, "features")?, ViewMut::of(soft, "soft")?);
+    let (features, soft) = (features.floats()?, soft.floats()?);
+    let fits = |len: usize| !rows.is_empty() && len.is_multiple_of(rows.len());
+    if !fits(features.len())
+        || !fits(soft.len())
+        || labels.as_ref().is_some_and(|labels| labels.len() != rows.len())
     {
-        return Err(PyValueError::new_err(
-            "partners are rows of the batch, one for each, with a weight each",
-        ));
+        return Err(PyValueError::new_err("features, labels and rows are of one length, and not empty"));
     }
-    py.detach(|| {
-        let before = values.to_vec();
-        nexa_random::mix_rows(before.len() / rows, &partners, &weights, &before, values);
-    });
-    Ok(())
+    let (row_len, classes) = (features.len() / rows.len(), soft.len() / rows.len());
+    Ok(py.detach(|| {
+        let drawn = Mixup::draw(&Stream::new(seed, purpose), epoch, &rows, alpha);
+        match &labels {
+            Some(labels) if labels.iter().any(|&label| label < 0 || label >= classes as i64) => return false,
+            Some(labels) => drawn.mix_classes(labels, classes, soft),
+            None => drawn.mix(classes, soft),
+        }
+        drawn.mix(row_len, features);
+        true
+    }))
 }
 
 fn words(bytes: &[u8]) -> Vec<u64> {

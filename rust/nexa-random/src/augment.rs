@@ -1,7 +1,5 @@
 //! What is done to the rows of a batch in place, each row's randomness a function of its own number and the epoch.
 
-use nexa_io::wide::{Work, dispatch};
-
 use crate::normal::normals;
 use crate::philox::Stream;
 use crate::walk::{LANES, Step, for_each_number};
@@ -106,38 +104,6 @@ impl Step for Scale {
     }
 }
 
-/// Mix each row with its partner: `batch = weight * batch + (1 - weight) * partner`, all partners as they were before.
-///
-/// # Panics
-/// If `partners` or `weights` are fewer than the rows, or a partner is none of them.
-pub fn mix_rows(row_len: usize, partners: &[usize], weights: &[f32], before: &[f32], batch: &mut [f32]) {
-    dispatch(Mix { row_len, partners, weights, before, batch });
-}
-
-struct Mix<'a> {
-    row_len: usize,
-    partners: &'a [usize],
-    weights: &'a [f32],
-    before: &'a [f32],
-    batch: &'a mut [f32],
-}
-
-impl Work for Mix<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let Self { row_len, partners, weights, before, batch } = self;
-        if row_len == 0 {
-            return;
-        }
-        for ((row, &partner), &weight) in batch.chunks_exact_mut(row_len).zip(partners).zip(weights) {
-            let other = &before[partner * row_len..][..row_len];
-            for (number, other) in row.iter_mut().zip(other) {
-                *number = *number * weight + other * (1.0 - weight);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,13 +148,5 @@ mod tests {
         let mut scaled = vec![1.0; 320_000];
         scale_features(&stream, 0, &rows, 32, (0.8, 1.2), &mut scaled);
         assert!(scaled.iter().all(|&number| (0.8..=1.2).contains(&number)));
-    }
-
-    #[test]
-    fn mixed_rows_lie_between_both() {
-        let before = [0.0, 0.0, 1.0, 2.0];
-        let mut batch = before;
-        mix_rows(2, &[1, 0], &[0.75, 1.0], &before, &mut batch);
-        assert_eq!(batch, [0.25, 0.5, 1.0, 2.0]);
     }
 }

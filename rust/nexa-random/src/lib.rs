@@ -5,11 +5,13 @@
 
 mod augment;
 mod classification;
+mod mixup;
 mod normal;
 mod philox;
 mod walk;
 
-pub use augment::{add_noise, drop_features, mix_rows, scale_features};
+pub use augment::{add_noise, drop_features, scale_features};
 pub use classification::{Classification, Shape};
+pub use mixup::Mixup;
 pub use normal::fill_normal;
 pub use philox::{Stream, philox4x32};

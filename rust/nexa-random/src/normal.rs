@@ -66,7 +66,7 @@ pub(crate) fn normals([first, second]: [[u32; LANES]; 2]) -> [[f32; LANES]; 2] {
 /// Return the logarithms of `(word / 2 + 1/2) / 2^31`, numbers in (0, 1].
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "rounded on purpose; 31 bits")]
-fn logarithms(words: [u32; LANES]) -> [f32; LANES] {
+pub(crate) fn logarithms(words: [u32; LANES]) -> [f32; LANES] {
     const LN_2_HIGH: f32 = 0.693_138_1;
     const LN_2_LOW: f32 = 9.058_001e-6;
     const SQRT_HALF: u32 = 0x3F35_04F3;
@@ -91,7 +91,7 @@ fn logarithms(words: [u32; LANES]) -> [f32; LANES] {
 /// Return cosines and sines of `2π word / 2^32`.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "rounded on purpose")]
-fn cosines_and_sines(words: [u32; LANES]) -> ([f32; LANES], [f32; LANES]) {
+pub(crate) fn cosines_and_sines(words: [u32; LANES]) -> ([f32; LANES], [f32; LANES]) {
     const TURN: f32 = (std::f64::consts::TAU / 4_294_967_296.0) as f32;
     let (mut cosines, mut sines) = ([0.0; LANES], [0.0; LANES]);
     for lane in 0..LANES {

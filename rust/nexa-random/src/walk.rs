@@ -68,8 +68,11 @@ impl<S: Step> Work for Walk<'_, S> {
         for (&row, numbers) in rows.iter().zip(out.chunks_exact_mut(row_len)) {
             let (low, high) = halves(row);
             for (group, numbers) in numbers.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
-                let lane = each(|at| lane(group, at));
-                let [a, b, c, d] = words(stream.key(), lane, epoch, [low; LANES], [high; LANES]);
+                let mut lanes = [0; LANES];
+                for (at, place) in lanes.iter_mut().enumerate() {
+                    *place = lane(group, at);
+                }
+                let [a, b, c, d] = words(stream.key(), lanes, epoch, [low; LANES], [high; LANES]);
                 let (front, back) = numbers.split_at_mut(2 * LANES);
                 // Pair by pair: all four at once are more than a CPU has registers for.
                 put_pair(&step, front, step.make([a, b]));
@@ -143,7 +146,7 @@ const fn lane(group: usize, at: usize) -> u32 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-const fn halves(row: u64) -> (u32, u32) {
+pub(crate) const fn halves(row: u64) -> (u32, u32) {
     (row as u32, (row >> 32) as u32)
 }
 
@@ -151,14 +154,14 @@ const fn halves(row: u64) -> (u32, u32) {
 ///
 /// Each word has 64 bits to itself, the upper ones 0: so a product needs no shuffling.
 #[inline(always)]
-fn words(
+pub(crate) fn words(
     key: [u32; 2],
     lane: [u32; LANES],
     epoch: u32,
     low: [u32; LANES],
     high: [u32; LANES],
 ) -> [[u32; LANES]; WORDS] {
-    let mut words = [lane.map(u64::from), [u64::from(epoch); LANES], low.map(u64::from), high.map(u64::from)];
+    let mut words = [widened(lane), [u64::from(epoch); LANES], widened(low), widened(high)];
     let mut key = key;
     // One after the other rather than in a loop: so the compiler sees that the upper halves stay 0.
     macro_rules! rounds {
@@ -169,25 +172,42 @@ fn words(
         )* };
     }
     rounds!(0 1 2 3 4 5 6);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is 0")]
-    words.map(|words| words.map(|word| word as u32))
+    [narrowed(words[0]), narrowed(words[1]), narrowed(words[2]), narrowed(words[3])]
+}
+
+// Loops rather than `map` and `from_fn`: whether those are inlined, and so compiled for the CPU, is the compiler's guess.
+
+#[inline(always)]
+fn widened(words: [u32; LANES]) -> [u64; LANES] {
+    let mut wide = [0; LANES];
+    for lane in 0..LANES {
+        wide[lane] = u64::from(words[lane]);
+    }
+    wide
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is 0")]
+fn narrowed(words: [u64; LANES]) -> [u32; LANES] {
+    let mut narrow = [0; LANES];
+    for lane in 0..LANES {
+        narrow[lane] = words[lane] as u32;
+    }
+    narrow
 }
 
 #[inline(always)]
 fn round(words: [[u64; LANES]; WORDS], key: [u32; 2]) -> [[u64; LANES]; WORDS] {
-    let left = words[0].map(|word| (word & HALF) * u64::from(MULTIPLIERS[0]));
-    let right = words[2].map(|word| (word & HALF) * u64::from(MULTIPLIERS[1]));
-    [
-        each(|at| (right[at] >> 32) ^ words[1][at] ^ u64::from(key[0])),
-        right.map(|product| product & HALF),
-        each(|at| (left[at] >> 32) ^ words[3][at] ^ u64::from(key[1])),
-        left.map(|product| product & HALF),
-    ]
+    let mut next = [[0; LANES]; WORDS];
+    for lane in 0..LANES {
+        let left = (words[0][lane] & HALF) * u64::from(MULTIPLIERS[0]);
+        let right = (words[2][lane] & HALF) * u64::from(MULTIPLIERS[1]);
+        next[0][lane] = (right >> 32) ^ words[1][lane] ^ u64::from(key[0]);
+        next[1][lane] = right & HALF;
+        next[2][lane] = (left >> 32) ^ words[3][lane] ^ u64::from(key[1]);
+        next[3][lane] = left & HALF;
+    }
+    next
 }
 
 const HALF: u64 = 0xFFFF_FFFF;
-
-#[inline(always)]
-fn each<T>(value: impl FnMut(usize) -> T) -> [T; LANES] {
-    std::array::from_fn(value)
-}

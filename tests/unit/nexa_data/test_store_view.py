@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from nexa_data.artifact_diff import compare_artifacts
-from nexa_data.artifacts import partial_path
+from nexa_data.artifacts import ArtifactWriter, partial_path
 from nexa_data.cli import main
+from nexa_data.distill_materialize import materialize_distilled_dataset
 from nexa_data.errors import ArtifactError, ShardNotFoundError
 from nexa_data.holds import hold_artifact
 from nexa_data.prepare import prepare_from_config, stage_catalog_to_nvme
@@ -106,6 +107,42 @@ def test_lineage_leads_back_to_the_files(tmp_path: Path) -> None:
     assert lineage(staged.path).inputs[0].state == "gone"
     with pytest.raises(ArtifactError):
         lineage(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said", ["{}/shards/*.arrow", "{}/catalog.jsonl", "file://{}/shards/train-00000.arrow"]
+)
+def test_what_was_made_from_an_artifacts_files_leads_to_it_and_keeps_it(tmp_path: Path, said: str) -> None:
+    first = prepared(tmp_path, "1")
+    prepared(tmp_path, "2")
+    assert names(find_garbage(tmp_path / "runs")) == ["1-"]
+    with ArtifactWriter(
+        tmp_path / "runs" / "other", kind="x", inputs={"source": said.format(first)}
+    ) as writer:
+        (writer.path / "payload").write_text("1")
+        made = writer.publish()
+    assert lineage(made.path).inputs[0].where == str(first)
+    assert names(find_garbage(tmp_path / "runs")) == []
+
+
+def test_a_distilled_dataset_leads_back_to_what_the_teacher_was_asked_about(tmp_path: Path) -> None:
+    asked = tmp_path / "rows.parquet"
+    asked.write_bytes(b"rows")
+    inputs = {"files": {str(asked): "sha256:0"}}
+    with ArtifactWriter(tmp_path / "answers", kind="teacher-outputs", inputs=inputs) as writer:
+        (writer.path / "teacher_outputs.parquet").write_bytes(b"answers")
+        answers = writer.publish()
+    catalog = materialize_distilled_dataset(
+        [[0.5, 0.5]], [1], tmp_path / "made", form="arrow", origin=answers.path / "teacher_outputs.parquet"
+    )
+    tree = lineage(catalog.parent)
+    assert [each.where for each in tree.inputs] == [answers.uri]
+    assert (tree.inputs[0].hash, tree.inputs[0].state) == (answers.hash, "there")
+    assert [(each.where, each.state) for each in tree.inputs[0].inputs] == [(str(asked), "there")]
+    with ArtifactWriter(tmp_path / "answers", kind="teacher-outputs", inputs=inputs) as writer:
+        (writer.path / "teacher_outputs.parquet").write_bytes(b"other answers")
+        writer.publish()
+    assert lineage(catalog.parent).inputs[0].state == "changed"
 
 
 def test_what_differs_is_told_and_what_doesnt_isnt(tmp_path: Path) -> None:
