@@ -5,6 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from nexa_data import DataPipeline, build_loader, prepare_from_config
@@ -249,3 +251,17 @@ def test_a_view_is_prepared_as_any_dataset_and_a_config_draws_the_same_from_sour
         assert labels.shape == (10, 10)
         assert torch.equal(features, others)
         assert torch.equal(labels, soft)
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_the_number_of_classes_is_what_the_prepared_data_says(tmp_path: Path, *, staged: bool) -> None:
+    rows = {"x": [float(k) for k in range(90)], "kind": [("cat", "dog", "emu")[k % 3] for k in range(90)]}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    data = {
+        "dataset_name": "rows",
+        "source_uri": str(tmp_path / "rows.parquet"),
+        "preprocessing": {"label": "kind"},
+        "augmentations": ["mixup"],
+    } | ({"cache_dir": str(tmp_path / "cache")} if staged else {})
+    config: Any = {"data": data, "experiment": {"output_dir": str(tmp_path / "runs")}}
+    assert next(iter(build_loader(config, "train")))[1].shape == (32, 3)

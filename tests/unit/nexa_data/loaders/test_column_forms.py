@@ -8,6 +8,7 @@ import torch
 from nexa_data.config import load_config
 from nexa_data.datasets.finish import Finish
 from nexa_data.datasets.packed import PackedDataset
+from nexa_data.datasets.sources import ShardSource
 from nexa_data.errors import ConfigError, RecordError
 from nexa_data.loaders.packed import DistributedPackedSampler
 from nexa_data.loaders.ranks import Ranks
@@ -38,7 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loader(folder: Path, batch: dict[str, Any], ranks: Ranks | None = None, **data: Any) -> ShardLoader:
     config = load_config({"data": {"dataset_name": "s", "batch_size": 8, "batch": batch, **data}})
-    return _loader(config, folder, None, "train", ranks or Ranks(), Finish(), borrow=False)
+    return _loader(
+        config, [ShardSource(folder, "train")], None, "train", ranks or Ranks(), Finish(), borrow=False
+    )
 
 
 def test_a_loader_serves_text_and_padded_tokens_ahead(folder: Path) -> None:
