@@ -3,7 +3,8 @@
 - `pass`: 2 M rows of 34 float32 and a label. Ours: statistics of all columns, quantiles, histograms, distinct values, equal rows. Polars: `describe`, `n_unique`
   of each column, `is_duplicated` over all. Plain: counts, extremes, mean and deviation alone; duplicates: equal rows alone.
 - `synthetic`: 1 M records of 32 float32 beside scikit-learn's `make_classification` of the same shape, and Philox's words alone.
-- `augment`: batches of 1,024 × 32 float32, changed in place, beside torch and numpy.
+- `augment`: batches of 1,024 (and 16,384) × 32 float32, changed in place, beside torch and numpy. Ours as a train batch meets it: through the chain that a
+  config makes, with the numbers of shuffled records. Mixup makes distributions of ten classes, each record with a partner and weight of its own.
 - `report`: the page of 50 columns and 3 splits from its stored report; `large`: 10^8 rows through the pass, and the peak of memory (--large).
 
     make bench-quality
@@ -46,13 +47,15 @@ PARTS: dict[str, dict[str, str]] = {
         "mixed-sklearn": "records, 8 informative + 8 redundant: make_classification",
     },
     "augment": {
-        "noise-ours": "**noise: nexa-data**",
-        "noise-torch": "noise: torch",
-        "noise-numpy": "noise: numpy",
-        "dropout-ours": "**dropout: nexa-data**",
+        "noise-ours": "**noise, batches of 1,024: nexa-data**",
+        "noise-torch": "noise, batches of 1,024: torch",
+        "noise-numpy": "noise, batches of 1,024: numpy",
+        "noise16k-ours": "**noise, batches of 16,384: nexa-data**",
+        "noise16k-torch": "noise, batches of 16,384: torch",
+        "dropout-ours": "**dropout, batches of 1,024: nexa-data**",
         "dropout-torch": "dropout: torch",
         "dropout-numpy": "dropout: numpy",
-        "mixup-ours": "**mixup: nexa-data**",
+        "mixup-ours": "**mixup, batches of 1,024: nexa-data**",
         "mixup-torch": "mixup: torch",
         "mixup-numpy": "mixup: numpy",
     },

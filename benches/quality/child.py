@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ROWS = 2_000_000
 _FEATURES = 34
 _BATCH = 131_072
+_AUGMENTED = 1 << 22
+_SMALL, _LARGE = 1024, 16_384
 _Work = tuple[int, "Callable[[], object]"]
 
 
@@ -132,31 +134,37 @@ def _sklearn(scale: float, informative: int, redundant: int) -> _Work:
     return rows, lambda: make_classification(rows, 32, n_classes=10, random_state=0, **shape)
 
 
-def _augment(change: Callable[[], object]) -> _Work:
-    return 1024 * 500, lambda: [change() for _ in range(500)]
+def _augment(change: Callable[[], object], size: int = _SMALL) -> _Work:
+    change()
+
+    def work() -> None:
+        for _ in range(_AUGMENTED // size):
+            change()
+
+    return _AUGMENTED, work
 
 
-def _batch() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _batch(size: int = _SMALL) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     random = np.random.default_rng(0)
-    return random.standard_normal((1024, 32), dtype=np.float32), random.integers(0, 10, 1024)
+    return random.standard_normal((size, 32), dtype=np.float32), random.integers(0, 10, size)
 
 
-def _ours(function: Callable[..., object]) -> _Work:
+def _ours(function: Callable[..., object], size: int = _SMALL) -> _Work:
     """Measure a built-in as a train batch meets it: through the chain, with the records' numbers."""
     import torch
     from nexa_data.augment_chain import Chain
 
-    features, labels = map(torch.from_numpy, _batch())
+    features, labels = map(torch.from_numpy, _batch(size))
     chain = Chain([("one", function)], seed=0, num_classes=10)
-    rows = np.random.default_rng(1).permutation(1 << 20)[:1024].astype(np.uint64)
-    return _augment(lambda: chain(features, labels, epoch=0, position=0, rows=rows))
+    rows = np.random.default_rng(1).permutation(1 << 20)[:size].astype(np.uint64)
+    return _augment(lambda: chain(features, labels, epoch=0, position=0, rows=rows), size)
 
 
-def noise_torch() -> _Work:
+def noise_torch(size: int = _SMALL) -> _Work:
     import torch
 
-    batch = torch.from_numpy(_batch()[0])
-    return _augment(lambda: batch.add_(torch.randn(batch.shape), alpha=0.1))
+    batch = torch.from_numpy(_batch(size)[0])
+    return _augment(lambda: batch.add_(torch.randn(batch.shape), alpha=0.1), size)
 
 
 def noise_numpy() -> _Work:
@@ -191,7 +199,7 @@ def mixup_torch() -> _Work:
     beta = torch.distributions.Beta(0.4, 0.4)
 
     def mix() -> None:
-        partners, weights = torch.randperm(1024), beta.sample((1024, 1))
+        partners, weights = torch.randperm(_SMALL), beta.sample((_SMALL, 1))
         soft = torch.nn.functional.one_hot(labels, 10).float()
         batch.lerp_(batch[partners], 1 - weights)
         soft.lerp_(soft[partners], 1 - weights)
@@ -203,8 +211,8 @@ def mixup_numpy() -> _Work:
     (batch, labels), random, one_hot = _batch(), np.random.default_rng(0), np.eye(10, dtype=np.float32)
 
     def mix() -> None:
-        partners = random.permutation(1024)
-        weights = random.beta(0.4, 0.4, (1024, 1)).astype(np.float32)
+        partners = random.permutation(_SMALL)
+        weights = random.beta(0.4, 0.4, (_SMALL, 1)).astype(np.float32)
         for values in (batch, one_hot[labels]):
             other = values[partners]
             other -= values
@@ -271,6 +279,8 @@ RUNS: dict[str, Callable[[float], _Work]] = {
     "mixed-sklearn": lambda scale: _sklearn(scale, 8, 8),
     "noise-ours": lambda _: _ours(gaussian_noise()),
     "noise-torch": lambda _: noise_torch(),
+    "noise16k-ours": lambda _: _ours(gaussian_noise(), _LARGE),
+    "noise16k-torch": lambda _: noise_torch(_LARGE),
     "noise-numpy": lambda _: noise_numpy(),
     "dropout-ours": lambda _: _ours(feature_dropout()),
     "dropout-torch": lambda _: dropout_torch(),

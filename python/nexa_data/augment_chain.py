@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nexa_data.errors import RecordError
-from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,11 +100,13 @@ class Step:
     seconds: float = 0.0
     _takes: frozenset[str] = field(init=False)
     _alone: bool = field(init=False)
+    _by_row: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Ask the function once what it takes."""
         self._takes = frozenset(parameters(self.function) or ())
         self._alone = takes_features_alone(self.function)
+        self._by_row = "rows" in self._takes
 
     def run(
         self,
@@ -122,44 +123,55 @@ class Step:
         Raises:
             RecordError: It is no pair of tensors.
         """
-        import torch
-
-        taken = self._takes
-        given: dict[str, Any] = {"num_classes": num_classes} if "num_classes" in taken else {}
-        if "rows" in taken:
-            known = {"rows": rows, "epoch": epoch, "seed": self.seed}
-            given |= {name: value for name, value in known.items() if name in taken}
-        drawn_from = None if "rows" in taken else _hashed(self.seed, epoch, position)
-        if "generator" in taken and drawn_from is not None:
-            given["generator"] = torch.Generator().manual_seed(drawn_from)
-            drawn_from = None
         started = time.perf_counter()
-        # What draws from torch's own generator draws the same again, and the caller's state stays as it is.
-        before = None if drawn_from is None else torch.get_rng_state()
+        given: dict[str, Any] = {"num_classes": num_classes} if "num_classes" in self._takes else {}
         try:
-            if drawn_from is not None:
-                torch.default_generator.manual_seed(drawn_from)
-            if self._alone:
-                result = self.function(features, **given), labels
+            if self._by_row:
+                known = {"rows": rows, "epoch": epoch, "seed": self.seed}
+                given |= {name: value for name, value in known.items() if name in self._takes}
+                result = self._call(features, labels, given)
             else:
-                result = self.function(features, labels, **given)
+                result = self._drawing(features, labels, given, _hashed(self.seed, epoch, position))
         except Exception as error:
             error.add_note(f"in augmentation {self.name!r}")
             raise
-        finally:
-            if before is not None:
-                torch.set_rng_state(before)
         self.seconds += time.perf_counter() - started
-        if not (
-            isinstance(result, tuple)
-            and len(result) == 2  # noqa: PLR2004 (features and labels)
-            and all(isinstance(part, torch.Tensor) and part.ndim for part in result)
-        ):
+        if not _is_pair(result):
             raise RecordError(
                 f"augmentation {self.name!r} returned {_kind(result)}, no pair of batches",
                 remedy="return (features, labels), tensors both",
             )
-        return result
+        return result  # type: ignore[no-any-return]
+
+    def _call(self, features: Tensor, labels: Tensor, given: dict[str, Any]) -> Any:
+        if self._alone:
+            return self.function(features, **given), labels
+        return self.function(features, labels, **given)
+
+    def _drawing(self, features: Tensor, labels: Tensor, given: dict[str, Any], seed: int) -> Any:
+        """Call what doesn't say that it draws by the row: it draws the same again all the same."""
+        import torch
+
+        if "generator" in self._takes:
+            given["generator"] = torch.Generator().manual_seed(seed)
+            return self._call(features, labels, given)
+        # The caller's state stays as it is.
+        before = torch.get_rng_state()
+        try:
+            torch.default_generator.manual_seed(seed)
+            return self._call(features, labels, given)
+        finally:
+            torch.set_rng_state(before)
+
+
+def _is_pair(result: object) -> bool:
+    import torch
+
+    return (
+        isinstance(result, tuple)
+        and len(result) == 2  # noqa: PLR2004 (features and labels)
+        and all(isinstance(part, torch.Tensor) and part.ndim for part in result)
+    )
 
 
 def _kind(result: object) -> str:
@@ -226,16 +238,13 @@ class Chain:
         Raises:
             RecordError: An augmentation returned no pair of tensors, or other records than it was given.
         """
-        with needed("torch", "augmentation"):
-            import torch  # noqa: F401 (asked for here, once, so that its lack is told as such)
-
         if rows is None:
             rows = np.arange(position, position + len(features), dtype=np.uint64)
         for step in self.steps:
             features, labels = step.run(
                 features, labels, rows=rows, epoch=epoch, position=position, num_classes=self.num_classes
             )
-            if len(features) != len(rows) or len(labels) != len(rows):
+            if not features.shape[0] == labels.shape[0] == rows.shape[0]:
                 raise RecordError(
                     f"augmentation {step.name!r} returned {len(features)} features and {len(labels)} labels for {len(rows)} records",
                     remedy="return a row for each; to add or drop records, write a function of the dataset",

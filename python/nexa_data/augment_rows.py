@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from nexa_data import _core
 from nexa_data.artifacts import digest_text
 from nexa_data.errors import ConfigError, RecordError
-from nexa_data.optional import needed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
     from torch import Tensor
 
     Rows = npt.NDArray[np.uint64]
@@ -39,20 +39,53 @@ _WORDS = 4_294_967_296.0
 _MATRIX = 2
 
 
-@dataclass(frozen=True)
-class gaussian_noise:  # noqa: N801 (made by the name that a config gives)
-    """Adds independent normal noise to every feature.
+class _OfFeatures:
+    """Changes features natively, each row by its number."""
 
-    What is made is called with a batch: `(features, labels, *, rows, epoch, seed)`. Features are floating point, shape (B, …):
-    float32 on the CPU in C order is changed where it lies, anything else by way of such a copy, with the same draws. `rows` are the
-    records' numbers, shape (B,), uint64; default 0 … B-1. Labels are left as they are.
+    _kind: ClassVar[str]
+
+    def _amounts(self) -> tuple[float, float]:
+        raise NotImplementedError
+
+    def __call__(
+        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features given, changed, and the labels.
+
+        Args:
+            features: Floating point, shape (B, …). Float32 on the CPU in C order is changed where it lies, anything else by way of
+                such a copy, with the same draws.
+            labels: Left as they are.
+            rows: The records' numbers, shape (B,), uint64; default: 0 … B-1.
+            epoch: The epoch.
+            seed: Seed of the draws.
+
+        Raises:
+            RecordError: The features aren't floating point.
+        """
+        plain = _plain(features)
+        if plain.numel():
+            _core.augment_rows(
+                self._kind,
+                plain.numpy(),
+                _numbers(rows, len(features)),
+                seed=seed,
+                purpose=_purpose(self._kind),
+                epoch=epoch,
+                amounts=self._amounts(),
+            )
+        return _back(plain, features), labels
+
+
+@dataclass(frozen=True)
+class gaussian_noise(_OfFeatures):  # noqa: N801 (made by the name that a config gives)
+    """Adds independent normal noise to every feature of a batch.
 
     Args:
         std: Standard deviation, not negative.
 
     Raises:
         ConfigError: `std` is impossible.
-        RecordError: When called: the features aren't floating point.
 
     Example:
         >>> import torch
@@ -62,21 +95,19 @@ class gaussian_noise:  # noqa: N801 (made by the name that a config gives)
     """
 
     std: float = 0.1
+    _kind = "noise"
 
     def __post_init__(self) -> None:
         """Check the option."""
         _within("std", self.std, 0.0, math.inf)
 
-    def __call__(
-        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return the features given, changed, and the labels."""
-        return _change("noise", features, rows, epoch, seed, (self.std, 0.0)), labels
+    def _amounts(self) -> tuple[float, float]:
+        return self.std, 0.0
 
 
 @dataclass(frozen=True)
-class feature_dropout:  # noqa: N801 (made by the name that a config gives)
-    """Sets each feature to zero, by chance; called as `gaussian_noise` is.
+class feature_dropout(_OfFeatures):  # noqa: N801 (made by the name that a config gives)
+    """Sets each feature of a batch to zero, by chance.
 
     Args:
         p: Probability, known to 2^-32.
@@ -88,6 +119,7 @@ class feature_dropout:  # noqa: N801 (made by the name that a config gives)
 
     p: float = 0.1
     scale: bool = False
+    _kind = "dropout"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -95,19 +127,14 @@ class feature_dropout:  # noqa: N801 (made by the name that a config gives)
         if not isinstance(self.scale, bool):
             raise ConfigError(f"scale is {self.scale!r}", remedy="choose true or false")
 
-    def __call__(
-        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return the features given, changed, and the labels."""
-        if self.p == 1:
-            return features.zero_(), labels
-        factor = 1 / (1 - self.p) if self.scale else 1.0
-        return _change("dropout", features, rows, epoch, seed, (self.p, factor)), labels
+    def _amounts(self) -> tuple[float, float]:
+        # Of p = 1 nothing is left that a factor could scale.
+        return self.p, 1 / (1 - self.p) if self.scale and self.p < 1 else 1.0
 
 
 @dataclass(frozen=True)
-class scale:  # noqa: N801 (made by the name that a config gives)
-    """Multiplies each feature by a number drawn evenly between two; called as `gaussian_noise` is.
+class scale(_OfFeatures):  # noqa: N801 (made by the name that a config gives)
+    """Multiplies each feature of a batch by a number drawn evenly between two.
 
     Args:
         low: The least factor.
@@ -119,17 +146,15 @@ class scale:  # noqa: N801 (made by the name that a config gives)
 
     low: float = 0.9
     high: float = 1.1
+    _kind = "scale"
 
     def __post_init__(self) -> None:
         """Check the options."""
         _within("high", self.high, -math.inf, math.inf)
         _within("low", self.low, -math.inf, self.high)
 
-    def __call__(
-        self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return the features given, changed, and the labels."""
-        return _change("scale", features, rows, epoch, seed, (self.low, self.high)), labels
+    def _amounts(self) -> tuple[float, float]:
+        return self.low, self.high
 
 
 jitter = scale
@@ -173,8 +198,7 @@ class mixup:  # noqa: N801 (made by the name that a config gives)
         num_classes: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the features given, changed, and labels as distributions."""
-        with needed("torch", "augmentation"):
-            import torch
+        import torch
 
         classes = _classes(self, self.num_classes or num_classes)
         if not len(features):
@@ -184,7 +208,7 @@ class mixup:  # noqa: N801 (made by the name that a config gives)
             soft = labels.detach().to("cpu", torch.float32, copy=True).contiguous()
         else:
             _check_ids(labels)
-            hard = labels.detach().to("cpu", torch.int64).contiguous().numpy()
+            hard = _as(labels, torch.int64).numpy()
             soft = torch.empty(len(labels), classes)
         if not _core.mixup(
             plain.numpy(),
@@ -197,7 +221,7 @@ class mixup:  # noqa: N801 (made by the name that a config gives)
             alpha=self.alpha,
         ):
             _check_classes(labels, classes)
-        return _back(plain, features), soft.to(labels.device)
+        return _back(plain, features), soft if labels.is_cpu else soft.to(labels.device)
 
 
 @dataclass(frozen=True)
@@ -261,8 +285,7 @@ class label_noise:  # noqa: N801 (made by the name that a config gives)
         num_classes: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the features, and the labels, of which some are others."""
-        with needed("torch", "augmentation"):
-            import torch
+        import torch
 
         classes = _classes(self, self.num_classes or num_classes)
         _check_classes(labels, classes)
@@ -313,33 +336,27 @@ def _words(rows: Rows, epoch: int, seed: int) -> npt.NDArray[np.uint32]:
     return np.frombuffer(drawn["words"].buffers()[1], np.uint32).reshape(len(rows), 4)
 
 
-def _change(
-    kind: str, features: Tensor, rows: Rows | None, epoch: int, seed: int, amounts: tuple[float, float]
-) -> Tensor:
-    plain = _plain(features)
-    if plain.numel():
-        numbers = _numbers(rows, len(features))
-        _core.augment_rows(
-            kind, plain.numpy(), numbers, seed=seed, purpose=_purpose(kind), epoch=epoch, amounts=amounts
-        )
-    return _back(plain, features)
-
-
 def _plain(features: Tensor) -> Tensor:
     """Return the features as float32 on the CPU in C order, themselves if they are that."""
-    with needed("torch", "augmentation"):
-        import torch
+    import torch
 
     if not features.is_floating_point():
         raise RecordError(
             f"features of type {features.dtype} can't be augmented",
             remedy="convert them to float32 (data.batch.convert)",
         )
-    return features.detach().to("cpu", torch.float32).contiguous()
+    return _as(features, torch.float32)
+
+
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor of a type on the CPU in C order, itself if it is that."""
+    if tensor.dtype is dtype and tensor.is_cpu and tensor.is_contiguous() and not tensor.requires_grad:
+        return tensor
+    return tensor.detach().to("cpu", dtype).contiguous()
 
 
 def _back(plain: Tensor, features: Tensor) -> Tensor:
-    return features if plain.data_ptr() == features.data_ptr() else features.copy_(plain)
+    return features if plain is features or plain.data_ptr() == features.data_ptr() else features.copy_(plain)
 
 
 def _check_ids(labels: Tensor) -> None:
@@ -364,8 +381,7 @@ def _are_soft(labels: Tensor, num_classes: int) -> bool:
 
 
 def _soft(labels: Tensor, num_classes: int) -> Tensor:
-    with needed("torch", "augmentation"):
-        import torch
+    import torch
 
     if _are_soft(labels, num_classes):
         return labels.float()

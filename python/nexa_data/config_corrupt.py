@@ -30,3 +30,5 @@ class CorruptConfig(Section):
     """Of the records of validation and test: repeat one of train."""
     label_noise: _Share = 0.0
     """Of the records: have the label of another class."""
+    drift: _Share = 0.0
+    """Of the features: have moved by about a standard deviation."""

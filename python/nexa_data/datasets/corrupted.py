@@ -1,7 +1,8 @@
-"""Synthetic data with faults at known rates, and a shifted variant: to see whether a pipeline finds them."""
+"""Synthetic data with faults at known rates: to see whether a pipeline finds them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nexa_data.datasets.rows import RowSource
     from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 
-__all__ = ["CorruptedDataset", "Faults", "corrupted", "drifted"]
+__all__ = ["CorruptedDataset", "Faults", "corrupted"]
 
 _BLOCK_ROWS = 65_536
 _FAR = 40.0
@@ -63,6 +64,7 @@ class _Rates:
     conflicts: float = 0.0
     leakage: float = 0.0
     label_noise: float = 0.0
+    drift: float = 0.0
 
 
 class CorruptedDataset:
@@ -85,6 +87,11 @@ class CorruptedDataset:
 
     def __len__(self) -> int:
         return len(self._dataset)
+
+    @property
+    def moved_columns(self) -> int:
+        """Number of features, the first ones, that have drifted."""
+        return round(self._rates.drift * self._dataset.num_features)
 
     def splits(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the split of each record, by its place in train, validation, test."""
@@ -152,6 +159,7 @@ class CorruptedDataset:
         faults = self.faults(numbers)
         made, labels = self._dataset.rows(faults.origin.astype(np.uint64))
         features = made.copy()
+        features[:, : self.moved_columns] += np.float32(math.hypot(1.0, self._dataset.class_sep))
         features[faults.missing] = np.nan
         signs = np.where(self._uniform(_SPLIT, faults.origin, 1)[:, 1:2] < 0.5, -1.0, 1.0)  # noqa: PLR2004
         np.copyto(features, np.float32(np.inf) * signs.astype(np.float32), where=faults.infinite)
@@ -213,6 +221,7 @@ def corrupted(  # noqa: PLR0913 (one for each kind of fault)
     conflicts: float = 0.0,
     leakage: float = 0.0,
     label_noise: float = 0.0,
+    drift: float = 0.0,
     seed: int = 0,
     split: Mapping[str, float] | None = None,
 ) -> CorruptedDataset:
@@ -227,6 +236,8 @@ def corrupted(  # noqa: PLR0913 (one for each kind of fault)
         conflicts: Share of the records that repeat the features of one, with another label.
         leakage: Share of the records of validation and test that repeat one of train.
         label_noise: Share of the records whose label is another class's.
+        drift: Share of the features, the first ones, that have moved by about a standard deviation: what a validation with
+            the sound dataset as its reference should find.
         seed: Seed of the faults.
         split: Share of each split; default: 0.8, 0.1, 0.1.
 
@@ -240,8 +251,8 @@ def corrupted(  # noqa: PLR0913 (one for each kind of fault)
         >>> bool((np.isnan(features) == faults.missing).all()), bool(abs(faults.missing.mean() - 0.25) < 0.02)
         (True, True)
     """
-    rates = _Rates(missing, infinite, outliers, duplicates, conflicts, leakage, label_noise)
-    given = (missing, infinite, outliers, duplicates, conflicts, leakage, label_noise)
+    rates = _Rates(missing, infinite, outliers, duplicates, conflicts, leakage, label_noise, drift)
+    given = (missing, infinite, outliers, duplicates, conflicts, leakage, label_noise, drift)
     if (
         not all(0 <= rate <= 1 for rate in given)
         or missing + infinite + outliers > 1
@@ -252,19 +263,3 @@ def corrupted(  # noqa: PLR0913 (one for each kind of fault)
             remedy="each from 0 to 1; missing, infinite and outliers together at most 1, so duplicates and conflicts",
         )
     return CorruptedDataset(dataset, rates, split or {"train": 0.8, "validation": 0.1, "test": 0.1}, seed)
-
-
-def drifted(
-    features: npt.NDArray[np.float32], *, shift: float = 0.0, scale: float = 1.0, columns: int | None = None
-) -> npt.NDArray[np.float32]:
-    """Return features as if their source had moved: `x * scale + shift` in the first columns.
-
-    Args:
-        features: Shape (n, F).
-        shift: What is added.
-        scale: What is multiplied by, before.
-        columns: How many columns have moved; default: all.
-    """
-    moved = np.array(features, np.float32)
-    moved[:, :columns] = moved[:, :columns] * np.float32(scale) + np.float32(shift)
-    return moved

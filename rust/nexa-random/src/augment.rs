@@ -32,6 +32,10 @@ pub fn drop_features(
     (p, scale): (f64, f32),
     batch: &mut [f32],
 ) {
+    if p >= 1.0 {
+        batch.fill(0.0);
+        return;
+    }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
     let bound = (p * 4_294_967_296.0).round().min(4_294_967_295.0) as u32;
     for_each_number(stream, epoch, rows, row_len, batch, Drop { bound, scale });
@@ -142,7 +146,6 @@ mod tests {
             let mut batch = vec![1.0; 320_000];
             drop_features(&stream, 0, &rows, 32, (p, 1.0), &mut batch);
             let sum: f64 = batch.iter().map(|&number| f64::from(number)).sum();
-            // At p = 1 one word of 2^32 would be kept.
             assert_eq!(sum, left);
         }
         let mut scaled = vec![1.0; 320_000];

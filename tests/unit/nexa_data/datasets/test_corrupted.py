@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
-from nexa_data.datasets.corrupted import corrupted, drifted
+from nexa_data.cli import main
+from nexa_data.datasets.corrupted import corrupted
 from nexa_data.datasets.synthetic import SyntheticClassificationDataset
 from nexa_data.errors import ConfigError
 from nexa_data.prepare import prepare_from_config
@@ -80,11 +82,20 @@ def test_impossible_rates_are_refused(wrong: dict[str, float]) -> None:
         corrupted(SOUND, **wrong)
 
 
-def test_what_has_moved_is_moved_in_the_columns_asked_for() -> None:
-    features, _ = SOUND.rows(range(10))
-    moved = drifted(features, shift=2.0, scale=3.0, columns=2)
-    assert np.allclose(moved[:, :2], features[:, :2] * 3 + 2)
-    assert (moved[:, 2:] == features[:, 2:]).all()
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_planted_drift_is_found_in_as_many_features_beside_the_sound_data(
+    tmp_path: Any, share: float
+) -> None:
+    def prepared(seed: int, **corrupt: float) -> str:
+        shape = {"num_samples": 4000, "num_features": 8, "num_classes": 3, "seed": seed, "class_sep": 3.0}
+        data = {"dataset_name": "synthetic", "preprocessing": {**shape, "corrupt": corrupt}}
+        return prepare_from_config({"data": data, "experiment": {"output_dir": str(tmp_path)}}).uri
+
+    sound, moved = prepared(1), prepared(1, drift=share)
+    main(["validate", moved, "--reference", sound, "--output", str(tmp_path / "report")])
+    report = json.loads((tmp_path / "report" / "quality_report.json").read_bytes())
+    found = {each["column"] for each in report["drift"]["columns"] if each["drifted"]}
+    assert found == {f"features[{k}]" for k in range(round(share * 8))}
 
 
 @pytest.mark.parametrize(
