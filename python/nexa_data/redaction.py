@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 __all__ = ["REDACTED", "SHORTEST_SECRET", "environment_secrets", "redact_text", "redacted"]
@@ -55,13 +55,7 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
         >>> redact_text("https://me:hunter2@host/x?sig=abc&part=1")
         'https://[redacted]@host/x?sig=[redacted]&part=1'
     """
-    for secret in sorted({*secrets, *environment_secrets().values()}, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, REDACTED)
-    text = _LOOKS_SECRET.sub(REDACTED, text)
-    if "://" in text:
-        text = _USER_INFO.sub(REDACTED, text)
-    return _QUERY.sub(rf"\1{REDACTED}", text) if "=" in text else text
+    return _redact(text, _longest_first({*secrets, *environment_secrets().values()}))
 
 
 def redacted(value: Any) -> Any:
@@ -71,18 +65,36 @@ def redacted(value: Any) -> Any:
         >>> redacted({"password": "hunter2", "max_tokens": 5, "source": ["s3://key:word@bucket"]})
         {'password': '[redacted]', 'max_tokens': 5, 'source': ['s3://[redacted]@bucket']}
     """
+    # The environment is read once for a document, which may have thousands of texts.
+    return _redacted(value, _longest_first(environment_secrets().values()))
+
+
+def _redacted(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
-        return redact_text(value)
+        return _redact(value, secrets)
     if isinstance(value, Mapping):
         return {
-            redacted(key): REDACTED
+            _redacted(key, secrets): REDACTED
             if isinstance(each, str | bytes) and each and _names_secret(key)
-            else redacted(each)
+            else _redacted(each, secrets)
             for key, each in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redacted(each) for each in value]
+        return [_redacted(each, secrets) for each in value]
     return value
+
+
+def _longest_first(secrets: Iterable[str]) -> list[str]:
+    return sorted((each for each in secrets if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _redact(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    text = _LOOKS_SECRET.sub(REDACTED, text)
+    if "://" in text:
+        text = _USER_INFO.sub(REDACTED, text)
+    return _QUERY.sub(rf"\1{REDACTED}", text) if "=" in text else text
 
 
 def _names_secret(name: Any) -> bool:

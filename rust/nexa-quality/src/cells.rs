@@ -302,10 +302,8 @@ pub(crate) fn length(array: &dyn Array, row: usize) -> usize {
         DataType::List(_) => array.as_list::<i32>().value_length(row).unsigned_abs() as usize,
         #[expect(clippy::cast_possible_truncation, reason = "a list in memory")]
         DataType::LargeList(_) => array.as_list::<i64>().value_length(row).unsigned_abs() as usize,
-        // Bytes that begin a character.
-        DataType::Utf8 | DataType::LargeUtf8 => {
-            span(array, row).iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
-        }
+        DataType::Utf8 => array.as_string::<i32>().value(row).chars().count(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).chars().count(),
         _ => span(array, row).len(),
     }
 }

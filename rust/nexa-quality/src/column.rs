@@ -36,7 +36,7 @@ pub(crate) struct Column {
     /// Of each row of the sample the value, a text's or list's length; NaN where it is missing.
     sampled: Vec<f64>,
     /// Of each row of the sample the beginning of its text.
-    texts: Vec<Option<Box<str>>>,
+    texts: Texts,
 }
 
 /// How the keys of integers are read.
@@ -71,7 +71,7 @@ impl Column {
             moments: Moments::default(),
             distinct: Distinct::new(counted),
             sampled: Vec::new(),
-            texts: Vec::new(),
+            texts: Texts::default(),
         }
     }
 
@@ -167,7 +167,11 @@ impl Column {
                     let missing = array.is_null(row);
                     self.sampled.push(if missing { f64::NAN } else { rounded(length(array, row)) });
                     if kind != Kind::List {
-                        self.texts.push((!missing).then(|| shown(kind, span(array, row))));
+                        self.texts.push(|into| {
+                            if !missing {
+                                show(kind, span(array, row), into);
+                            }
+                        });
                     }
                 }
             }
@@ -177,8 +181,8 @@ impl Column {
     /// Let go of the rows that the sample let go of.
     pub(crate) fn prune(&mut self, kept: &[u32]) {
         self.sampled = kept.iter().map(|&at| self.sampled[at as usize]).collect();
-        if !self.texts.is_empty() {
-            self.texts = kept.iter().map(|&at| self.texts[at as usize].take()).collect();
+        if !self.texts.ends.is_empty() {
+            self.texts = self.texts.only(kept);
         }
     }
 
@@ -190,7 +194,7 @@ impl Column {
         self.moments.merge(&other.moments);
         self.distinct.merge(&other.distinct);
         self.sampled.extend(&other.sampled);
-        self.texts.extend(other.texts.iter().cloned());
+        other.texts.iter().for_each(|text| self.texts.push(|into| into.push_str(text)));
     }
 
     /// Return the sample, NaN for what is missing.
@@ -200,7 +204,36 @@ impl Column {
 
     /// Return the beginnings of the sample's texts.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().flatten().map(AsRef::as_ref)
+        self.texts.iter().zip(&self.sampled).filter(|(_, length)| !length.is_nan()).map(|(text, _)| text)
+    }
+}
+
+/// Texts, one behind the other in one piece of memory.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    joined: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.joined);
+        self.ends.push(self.joined.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let begins = std::iter::once(&0).chain(&self.ends);
+        begins.zip(&self.ends).map(|(&begin, &end)| &self.joined[begin..end])
+    }
+
+    /// Return those at some places.
+    fn only(&self, places: &[u32]) -> Self {
+        let mut kept = Self::default();
+        for &at in places {
+            let begin = if at == 0 { 0 } else { self.ends[at as usize - 1] };
+            kept.push(|into| into.push_str(&self.joined[begin..self.ends[at as usize]]));
+        }
+        kept
     }
 }
 
@@ -211,13 +244,32 @@ fn spread(row: u64, width: usize) -> usize {
 
 /// Return the beginning of a text, or of bytes as hexadecimal numbers.
 fn shown(kind: Kind, bytes: &[u8]) -> Box<str> {
+    let mut text = String::new();
+    show(kind, bytes, &mut text);
+    text.into()
+}
+
+/// Write the beginning of a text, or of bytes as hexadecimal numbers.
+fn show(kind: Kind, bytes: &[u8], into: &mut String) {
     if kind == Kind::Binary {
-        return bytes.iter().take(SHOWN / 2).map(|byte| format!("{byte:02x}")).collect();
+        const DIGITS: [char; 16] =
+            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        into.extend(bytes.iter().take(SHOWN / 2).flat_map(digits));
+        return;
     }
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    // Of characters of four bytes at most.
+    let beginning = bytes.get(..4 * (SHOWN + 1)).unwrap_or(bytes);
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        Err(cut) => std::str::from_utf8(&beginning[..cut.valid_up_to()]).unwrap_or_default(),
+    };
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
+        Some((end, _)) => {
+            into.push_str(&text[..end]);
+            into.push('…');
+        }
+        None => into.push_str(text),
     }
 }
 

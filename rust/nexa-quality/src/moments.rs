@@ -32,7 +32,7 @@ pub struct Moments {
     pub min: f64,
     /// Greatest finite number, −∞ without any.
     pub max: f64,
-    mean: Pair,
+    sum: Pair,
     /// Sum of the squared distances from the mean.
     m2: f64,
 }
@@ -49,6 +49,12 @@ impl Pair {
     fn plus(self, other: f64) -> Self {
         let (high, rest) = two_sum(self.high, other);
         Self { high, low: self.low + rest }
+    }
+
+    fn plus_pair(self, other: Self) -> Self {
+        let sum = self.plus(other.high);
+        let (high, low) = two_sum(sum.high, sum.low + other.low);
+        Self { high, low }
     }
 
     fn divided(self, by: f64) -> Self {
@@ -81,7 +87,7 @@ impl Default for Moments {
             zeros: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            mean: Pair::default(),
+            sum: Pair::default(),
             m2: 0.0,
         }
     }
@@ -129,13 +135,14 @@ impl Moments {
             return;
         }
         let total = self.finite + other.finite;
-        let share = wide(other.finite) / wide(total);
-        let delta = (other.mean.high - self.mean.high) + (other.mean.low - self.mean.low);
         if self.finite == 0 {
-            (self.mean, self.m2) = (other.mean, other.m2);
+            (self.sum, self.m2) = (other.sum, other.m2);
         } else {
+            let (ours, theirs) = (self.mean_pair(), other.mean_pair());
+            let delta = (theirs.high - ours.high) + (theirs.low - ours.low);
+            let share = wide(other.finite) / wide(total);
             self.m2 += other.m2 + delta * delta * wide(self.finite) * share;
-            self.mean = merged(self.mean, other.mean, share);
+            self.sum = self.sum.plus_pair(other.sum);
         }
         self.finite = total;
     }
@@ -143,7 +150,11 @@ impl Moments {
     /// Return the mean of the finite numbers, `None` without any.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        (self.finite > 0).then(|| self.mean.value())
+        (self.finite > 0).then(|| self.mean_pair().value())
+    }
+
+    fn mean_pair(&self) -> Pair {
+        self.sum.divided(wide(self.finite))
     }
 
     /// Return the population's standard deviation, `None` without finite numbers.
@@ -151,17 +162,6 @@ impl Moments {
     pub fn std(&self) -> Option<f64> {
         (self.finite > 0).then(|| (self.m2 / wide(self.finite)).max(0.0).sqrt())
     }
-}
-
-/// Return `a + (b - a) * share` as a pair.
-fn merged(a: Pair, b: Pair, share: f64) -> Pair {
-    let (gap, rest) = two_sum(b.high, -a.high);
-    let rest = rest + (b.low - a.low);
-    let step = gap * share;
-    let lost = gap.mul_add(share, -step) + rest * share;
-    let sum = a.plus(step);
-    let (high, low) = two_sum(sum.high, sum.low + lost);
-    Pair { high, low }
 }
 
 /// Measures numbers that are all finite.
@@ -193,8 +193,9 @@ impl Work for Measure<'_> {
         into.min = min.iter().chain(rest).copied().fold(f64::INFINITY, f64::min);
         into.max = max.iter().chain(rest).copied().fold(f64::NEG_INFINITY, f64::max);
         let parts = sum.iter().chain(&lost).chain(rest);
-        into.mean = parts.copied().fold(Pair::default(), Pair::plus).divided(wide(into.finite));
-        let centre = into.mean.high;
+        into.sum = parts.copied().fold(Pair::default(), Pair::plus);
+        let mean = into.mean_pair();
+        let centre = mean.high;
         let mut squares = [0.0; LANES];
         for chunk in whole {
             for lane in 0..LANES {
@@ -204,7 +205,7 @@ impl Work for Measure<'_> {
         }
         let rest = rest.iter().map(|value| (value - centre) * (value - centre));
         let squares: f64 = squares.into_iter().chain(rest).sum();
-        into.m2 = squares - wide(into.finite) * into.mean.low * into.mean.low;
+        into.m2 = squares - wide(into.finite) * mean.low * mean.low;
     }
 }
 

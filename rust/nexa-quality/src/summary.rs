@@ -90,11 +90,12 @@ impl Summary {
 /// Return what was found of a column.
 pub(crate) fn summarise(column: &Column) -> ColumnSummary {
     let seen = &column.moments;
-    let (distinct, distinct_error) = distinct(column);
+    let sorted = sorted(column);
+    let (distinct, distinct_error) = distinct(column, &sorted);
     let finite = |value: f64| value.is_finite().then_some(value);
-    let ordered = ordered(column);
+    let ordered = ordered(column, &sorted);
     let fences = fences(&ordered, seen.min).filter(|_| column.kind == Kind::Number);
-    let (top, top_exact) = top(column);
+    let (top, top_exact) = top(column, &sorted);
     ColumnSummary {
         name: column.name.clone(),
         kind: column.kind,
@@ -122,20 +123,20 @@ pub(crate) fn summarise(column: &Column) -> ColumnSummary {
 }
 
 /// Return how many values are distinct, and the error of that: of numbers that are all in the sample, none.
-fn distinct(column: &Column) -> (u64, f64) {
+fn distinct(column: &Column, sorted: &[f64]) -> (u64, f64) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let whole = column.values == column.sampled().len() as u64;
     let exact = column.integer.is_none() || column.moments.min.abs().max(column.moments.max.abs()) < EXACT;
     match column.distinct.estimate() {
         (_, error) if error > 0.0 && whole && exact && column.kind == Kind::Number => {
-            (runs(sorted(column).iter()).count() as u64, 0.0)
+            (runs(sorted.iter()).count() as u64, 0.0)
         }
         other => other,
     }
 }
 
 /// Return the finite values, ascending, and how often each counts: of all rows where they were counted, else of the sample.
-fn ordered(column: &Column) -> Vec<(f64, u64)> {
+fn ordered(column: &Column, sorted: &[f64]) -> Vec<(f64, u64)> {
     let spans = matches!(column.kind, Kind::Text | Kind::Binary);
     match column.distinct.counts() {
         Some(counts) if !spans => {
@@ -144,13 +145,17 @@ fn ordered(column: &Column) -> Vec<(f64, u64)> {
             found.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
             found
         }
-        _ => sorted(column).into_iter().filter(|value| value.is_finite()).map(|value| (value, 1)).collect(),
+        _ => sorted.iter().filter(|value| value.is_finite()).map(|&value| (value, 1)).collect(),
     }
 }
 
-/// Return the sample's values but for NaN, ascending: as integers in the same order, by which they are sorted faster.
+/// Return the sample's values but for NaN, ascending: as integers in the same order, by which they are sorted faster. Of numbers that
+/// were all counted nobody asks for them.
 fn sorted(column: &Column) -> Vec<f64> {
     const SIGN: u64 = 1 << 63;
+    if column.distinct.counts().is_some() && !matches!(column.kind, Kind::Text | Kind::Binary) {
+        return Vec::new();
+    }
     let there = column.sampled().iter().filter(|value| !value.is_nan());
     let mut keys: Vec<u64> = there
         .map(|&value| float_key(value))
@@ -244,7 +249,7 @@ pub(crate) fn counted(column: &Column) -> Option<Vec<(Value, u64)>> {
     Some(all.into_iter().map(|(key, count)| (value(column, key), count)).collect())
 }
 
-fn top(column: &Column) -> (Vec<(Value, u64)>, bool) {
+fn top(column: &Column, sorted: &[f64]) -> (Vec<(Value, u64)>, bool) {
     if let Some(mut all) = counted(column) {
         all.truncate(TOP);
         return (all, true);
@@ -256,8 +261,7 @@ fn top(column: &Column) -> (Vec<(Value, u64)>, bool) {
         texts.sort_unstable();
         runs(texts.iter()).map(|(text, count)| (Value::Text((**text).to_owned()), count)).collect()
     } else {
-        let values = sorted(column);
-        runs(values.iter()).map(|(&number, count)| (shown(column, number), count)).collect()
+        runs(sorted.iter()).map(|(&number, count)| (shown(column, number), count)).collect()
     };
     // What came once may be one of very many.
     found.retain(|(_, count)| *count > 1 && count * 1000 >= rows);
