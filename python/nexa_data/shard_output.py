@@ -52,6 +52,7 @@ class WriteQueue:
     def __init__(self) -> None:
         self._writes = ThreadPoolExecutor(_WRITERS, "nexa-write")
         self._syncs = ThreadPoolExecutor(_WRITERS, "nexa-sync")
+        self._measures = ThreadPoolExecutor(1, "nexa-measure")
         self._last: Future[ShardRecord] | None = None
         self._durable: deque[Future[ShardRecord]] = deque()
 
@@ -61,6 +62,7 @@ class WriteQueue:
     def __exit__(self, *_: object) -> None:
         self._writes.shutdown(cancel_futures=True)
         self._syncs.shutdown(cancel_futures=True)
+        self._measures.shutdown(cancel_futures=True)
 
     def submit(self, write: Callable[[], ShardRecord], sync: _Sync) -> Future[ShardRecord]:
         """Write a shard once the one before is written.
@@ -80,6 +82,10 @@ class WriteQueue:
         while len(self._durable) >= _UNSYNCED:
             self._durable.popleft().result()
         return self.submit_last(write, sync)
+
+    def beside(self, measure: Callable[[], None]) -> Future[None]:
+        """Measure a shard's rows while they are written, one shard after the other."""
+        return self._measures.submit(measure)
 
     def submit_last(self, write: Callable[[], ShardRecord], sync: _Sync) -> Future[ShardRecord]:
         """Write a shard when nothing more is read."""
@@ -157,12 +163,16 @@ class ShardOutput:
 
     def _write_shard(self, uri: str, split: str, first: int, held: list[_core.ArrowBatch]) -> ShardRecord:
         rows = held.pop()
-        self._measurement.add(split, rows, first)
-        known = self._journal.find(uri, len(rows))
-        if known is not None:
-            return known
-        size, checksum = _core.write_shard(self._folder / uri, [rows], durable=False)
-        return ShardRecord(uri, split, size, len(rows), checksum)
+        measured = self._writes.beside(partial(self._measurement.add, split, rows, first))
+        try:
+            known = self._journal.find(uri, len(rows))
+            if known is not None:
+                return known
+            size, checksum = _core.write_shard(self._folder / uri, [rows], durable=False)
+            return ShardRecord(uri, split, size, len(rows), checksum)
+        finally:
+            # The rows' memory is free again only then.
+            measured.result()
 
     def _make_durable(self, shard: ShardRecord) -> ShardRecord:
         if not self._journal.has(shard):
