@@ -83,7 +83,7 @@ def apply_augmentations(
         its `set_epoch(epoch)` draws anew.
 
     Raises:
-        RecordError: A function returned something else; the message has its name.
+        RecordError: A function returned something else, the message has its name; or `dataset` is of another kind.
 
     Example:
         >>> data = SyntheticClassificationDataset(8, 2, 2, seed=0)
@@ -91,6 +91,11 @@ def apply_augmentations(
         >>> bool((view.materialize().features == data.features * 2).all())
         True
     """
+    if not isinstance(dataset, SyntheticClassificationDataset):
+        raise RecordError(
+            f"a {type(dataset).__name__} isn't augmented here",
+            remedy="make a dataset of its tensors with SyntheticClassificationDataset.from_tensors(features, labels)",
+        )
     for name, function in augmentations.items():
         started = time.perf_counter()
         if not callable(function):

@@ -142,8 +142,15 @@ class SyntheticClassificationDataset:
         return self._shape.class_sep
 
     @classmethod
-    def from_tensors(cls, features: Tensor, labels: Tensor, *, like: SyntheticClassificationDataset) -> Self:
-        """Return a dataset of the given tensors, shapes (N, F) and (N,), which it keeps; the rest is as in `like`.
+    def from_tensors(
+        cls, features: Tensor, labels: Tensor, *, like: SyntheticClassificationDataset | None = None
+    ) -> Self:
+        """Return a dataset of tensors of yours, which it keeps.
+
+        Args:
+            features: Shape (N, F).
+            labels: Class ids (N,), or distributions (N, C).
+            like: What its number of classes and its seed are taken from; default: the classes that the labels tell, and 0.
 
         Raises:
             RecordError: The tensors' lengths or dimensions don't fit.
@@ -153,7 +160,11 @@ class SyntheticClassificationDataset:
                 f"features of shape {tuple(features.shape)} and labels of shape {tuple(labels.shape)} are no dataset",
                 remedy="return features (N, F) and labels (N,) of one length",
             )
-        made = cls(len(features), features.shape[1], like.num_classes, like.seed, class_sep=like.class_sep)
+        told = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1  # noqa: PLR2004 (distributions)
+        classes, seed, sep = (
+            (like.num_classes, like.seed, like.class_sep) if like is not None else (max(2, told), 0, 1.0)
+        )
+        made = cls(len(features), features.shape[1], classes, seed, class_sep=sep)
         made.__dict__["_tensors"] = features, labels
         return made
 

@@ -265,3 +265,15 @@ def test_the_number_of_classes_is_what_the_prepared_data_says(tmp_path: Path, *,
     } | ({"cache_dir": str(tmp_path / "cache")} if staged else {})
     config: Any = {"data": data, "experiment": {"output_dir": str(tmp_path / "runs")}}
     assert next(iter(build_loader(config, "train")))[1].shape == (32, 3)
+
+
+def test_tensors_of_ones_own_are_augmented_and_other_datasets_are_refused() -> None:
+    features, labels = torch.zeros(6, 2), torch.tensor([0, 4, 1, 2, 3, 0])
+    made = SyntheticClassificationDataset.from_tensors(features, labels)
+    view = apply_augmentations(made, {"mix": mixup()})  # type: ignore[dict-item]
+    assert made.num_classes == 5
+    assert view.labels.shape == (6, 5)
+    assert not made.features.any()
+    other: Any = torch.utils.data.TensorDataset(features, labels)
+    with pytest.raises(RecordError, match=r"TensorDataset isn't augmented.*from_tensors"):
+        apply_augmentations(other, {"mix": mixup()})  # type: ignore[dict-item]
