@@ -88,8 +88,8 @@ class Endpoint:
             )
         if parts.username or parts.password:
             raise ConfigError(
-                f"OPENAI_BASE_URL {clean_endpoint(url)} holds a user or password (not shown), beside which no key can be sent",
-                remedy="take it out of the address, and set OPENAI_API_KEY",
+                f"OPENAI_BASE_URL {clean_endpoint(url)} holds a user or password (not shown), which isn't how a teacher is given a key",
+                remedy="take it out of the address, and export OPENAI_API_KEY",
             )
         if parts.scheme == "http" and not _is_loopback(url) and not allow_http:
             raise ConfigError(

@@ -153,10 +153,11 @@ def test_a_manifest_with_what_the_environment_keeps_secret_is_refused_without_sh
 
 def test_an_address_with_a_password_is_refused_without_showing_it(tmp_path: Path) -> None:
     job = CollectionJob(tmp_path, f"http://me:{WORD}@127.0.0.1:9/v1", prompts(2))
-    ended = run_here(job)
-    assert ended.code == 2
-    assert "set OPENAI_API_KEY" in ended.err
-    assert_unseen(tmp_path, ended.out, ended.err, secret=WORD)
+    for key in (KEY, ""):
+        ended = run_here(job, OPENAI_API_KEY=key)
+        assert ended.code == 2
+        assert "export OPENAI_API_KEY" in ended.err
+        assert_unseen(tmp_path, ended.out, ended.err, secret=WORD)
 
 
 def test_no_command_on_the_way_to_a_dataset_writes_a_secret(
