@@ -6,7 +6,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +71,7 @@ def apply_augmentations(
 
     Args:
         dataset: What to augment; it is left as it is.
-        augmentations: Name → what is done: one of this module's, such as `gaussian_noise(std=0.1)`; a function of a batch
+        augmentations: Name → what is done: one of this module's, such as `gaussian_noise(std=0.1)`, or `gaussian_noise` as it is by default; a function of a batch
             `(features (B, F), labels (B,))` that returns such a pair; a torch module, such as a transform of torchvision, of features alone
             or of both; or a function of a dataset, which is one of a single required argument. A function that takes
             `rows` (the records' numbers, uint64), `epoch` and `seed` by keyword can draw what depends on the record alone; one that takes a
@@ -96,8 +95,11 @@ def apply_augmentations(
             f"a {type(dataset).__name__} isn't augmented here",
             remedy="make a dataset of its tensors with SyntheticClassificationDataset.from_tensors(features, labels)",
         )
-    for name, function in augmentations.items():
+    for name, given in augmentations.items():
         started = time.perf_counter()
+        function: Any = given
+        if function in _BUILT_IN:
+            function = function()
         if not callable(function):
             raise RecordError(
                 f"augmentation {name!r} is {type(function).__name__}, no function",
@@ -181,7 +183,7 @@ def _held(
         raise RecordError(f"augmentation {name!r}: {error.message}", remedy=error.remedy) from None
 
 
-_BUILT_IN = (feature_dropout, gaussian_noise, label_noise, label_smoothing, mixup, scale)
+_BUILT_IN: tuple[Any, ...] = (feature_dropout, gaussian_noise, label_noise, label_smoothing, mixup, scale)
 _KNOWN: dict[str, Callable[..., Any]] = {"jitter": jitter, **{each.__name__: each for each in _BUILT_IN}}
 _MAKES_SOFT = {"label_smoothing", "mixup"}
 
@@ -266,7 +268,7 @@ def _step(place: str, item: str | Mapping[str, Any]) -> tuple[str, Callable[...,
         )
     options = dict(given or {})
     if function in _BUILT_IN:
-        _check_options(place, name, options, [each.name for each in fields(function)])
+        _check_options(place, name, options, list(parameters(function) or ()))
         try:
             return name, function(**options)
         except ConfigError as error:

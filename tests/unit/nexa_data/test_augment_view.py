@@ -73,6 +73,14 @@ def test_a_record_is_the_same_alone_in_a_batch_shuffled_and_materialized(
     assert not torch.equal(held.labels, dataset.labels)
 
 
+def test_a_factory_stands_for_what_it_makes_by_default(dataset: SyntheticClassificationDataset) -> None:
+    named: Any = {"noise": gaussian_noise, "mix": mixup}
+    made: Any = {"noise": gaussian_noise(), "mix": mixup()}
+    assert torch.equal(
+        apply_augmentations(dataset, named).features, apply_augmentations(dataset, made).features
+    )
+
+
 def test_an_epoch_draws_anew_and_again_the_same(dataset: SyntheticClassificationDataset) -> None:
     view: Any = apply_augmentations(dataset, BUILT_IN)
     first = view.features.clone()
