@@ -59,11 +59,11 @@ test-rust: ## Run the Rust tests
 test-python: $(BUILD_STAMP) ## Run the Python tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
-# A folder of its own: the flag makes every crate anew.
 .PHONY: planted-faults
 planted-faults: $(BUILD_STAMP) ## Print what faults were planted in data, and what of them is found
 	$(BIN)/python tests/behaviour/planted_faults.py
 
+# A folder of its own: the flag makes every crate anew.
 .PHONY: test-loom
 test-loom: ## Model-check the buffer pool in every order in which its threads can take their steps
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom cargo test -p nexa-io --lib --release --locked --quiet pool::models

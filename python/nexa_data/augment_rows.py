@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -39,13 +40,14 @@ _WORDS = 4_294_967_296.0
 _MATRIX = 2
 
 
-class _OfFeatures:
+class _OfFeatures(ABC):
     """Changes features natively, each row by its number."""
 
     _kind: ClassVar[str]
 
+    @abstractmethod
     def _amounts(self) -> tuple[float, float]:
-        raise NotImplementedError
+        """Return the two numbers that the native step wants."""
 
     def __call__(
         self, features: Tensor, labels: Tensor, *, rows: Rows | None = None, epoch: int = 0, seed: int = 0

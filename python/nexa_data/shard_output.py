@@ -163,7 +163,7 @@ class ShardOutput:
 
     def _write_shard(self, uri: str, split: str, first: int, held: list[_core.ArrowBatch]) -> ShardRecord:
         rows = held.pop()
-        measured = self._writes.beside(partial(self._measurement.add, split, rows, first))
+        measured = self._writes.beside(partial(self._measure, split, [rows], first))
         try:
             known = self._journal.find(uri, len(rows))
             if known is not None:
@@ -173,6 +173,9 @@ class ShardOutput:
         finally:
             # The rows' memory is free again only then.
             measured.result()
+
+    def _measure(self, split: str, held: list[_core.ArrowBatch], first: int) -> None:
+        self._measurement.add(split, held.pop(), first)
 
     def _make_durable(self, shard: ShardRecord) -> ShardRecord:
         if not self._journal.has(shard):

@@ -176,6 +176,9 @@ pub(crate) fn mixup(
     let labels: Option<Vec<i64>> =
         labels.map(|labels| labels.bytes().as_chunks().0.iter().copied().map(i64::from_ne_bytes).collect());
     let (mut features, mut soft) = (ViewMut::of(features, "features")?, ViewMut::of(soft, "soft")?);
+    if features.overlaps(&soft) {
+        return Err(PyValueError::new_err("features and soft must lie apart"));
+    }
     let (features, soft) = (features.floats()?, soft.floats()?);
     let fits = |len: usize| !rows.is_empty() && len.is_multiple_of(rows.len());
     if !fits(features.len())

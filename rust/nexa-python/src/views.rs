@@ -69,6 +69,16 @@ impl ViewMut {
         Ok(Self { buffer, name: name.to_owned() })
     }
 
+    /// Say whether both have a byte in common.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let ends = |of: &Self| {
+            let start = of.buffer.buf_ptr().addr();
+            (start, start + of.buffer.len_bytes())
+        };
+        let ((ours, our_end), (theirs, their_end)) = (ends(self), ends(other));
+        ours < their_end && theirs < our_end
+    }
+
     /// Return the memory as numbers of 32 bits.
     pub(crate) fn floats(&mut self) -> PyResult<&mut [f32]> {
         let (start, len) = (self.buffer.buf_ptr().cast::<f32>(), self.buffer.len_bytes() / size_of::<f32>());

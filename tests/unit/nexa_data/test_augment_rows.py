@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from nexa_data import _core
 from nexa_data.augment import AUGMENT_VERSION, batch_augmentor
 from nexa_data.augment_rows import (
     feature_dropout,
@@ -181,6 +182,13 @@ def test_refused_labels_leave_the_features_as_they_are(*, soft: bool) -> None:
     with pytest.raises(RecordError):
         mixup(num_classes=3)(features, labels)
     assert torch.equal(features, torch.ones(2, 2))
+
+
+def test_features_and_labels_in_one_memory_are_refused() -> None:
+    both = np.zeros((4, 2), np.float32)
+    rows = np.arange(4, dtype=np.uint64)
+    with pytest.raises(ValueError, match="must lie apart"):
+        _core.mixup(both, rows, None, both[1:], seed=0, purpose=0, epoch=0, alpha=0.2)
 
 
 def test_distributions_are_mixed_as_ids_are_and_left_as_they_were() -> None:
